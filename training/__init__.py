@@ -1,0 +1,1 @@
+"""What makes models: reads the corpus, fits, evaluates, saves."""
