@@ -1,0 +1,269 @@
+"""Loads a saved model, turns texts into results, explains a result word by word."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import ModelError
+from service.scorer import Arrays, Scorer
+from service.store import DEFAULT_FOLDER, NO_MODEL, Manifest, ModelStore
+from service.text import Span, normalise, normalise_aligned, split_paragraphs, tokenise, word_spans
+
+MINIMUM_COVERAGE = 0.6  # share of known words below which a text is no English prose
+ARTICLE_SHARE = 0.25  # share of an article's words that a topic's paragraphs must hold
+LISTED_CONTRIBUTIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one word, or one pair of neighbouring words, adds to a topic's logit.
+
+    Attributes
+    ----------
+    text : str
+        The word or words as they stand in the classified text.
+    start, end : int
+        Where they stand, as character offsets ``[start, end)``.
+    value : float
+        The share of the logit; below zero where it counts against the topic.
+    """
+
+    text: str
+    start: int
+    end: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a topic got its score: ``logit = bias + sum of contributions + other``.
+
+    Attributes
+    ----------
+    logit : float
+        Log-odds of the calibrated probability.
+    bias : float
+        The logit of a text without any known word.
+    contributions : tuple of Contribution
+        The words and pairs that counted most, for or against, strongest first.
+    other : float
+        Sum over all words and pairs that are not listed.
+    """
+
+    logit: float
+    bias: float
+    contributions: tuple[Contribution, ...]
+    other: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the model says of one text.
+
+    Attributes
+    ----------
+    topics : tuple of str
+        Topics whose score reaches their threshold, best first.
+    primary : str or None
+        The topic that the text is mostly about; None where it carries none.
+    scores : dict of str to float
+        Calibrated probability per topic, in [0, 1].
+    coverage : float
+        Share of the text's words that the model knows, in [0, 1]; 0 for a text without words.
+    reliable : bool
+        False where `coverage` is below `MINIMUM_COVERAGE`: the text is not English prose.
+    explanation : dict of str to Explanation, or None
+        Per topic, when asked for.
+    """
+
+    topics: tuple[str, ...]
+    primary: str | None
+    scores: dict[str, float]
+    coverage: float
+    reliable: bool
+    explanation: dict[str, Explanation] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """What the model says of a text of several paragraphs.
+
+    Attributes
+    ----------
+    topics, primary, scores
+        Of the article as a whole; see `Classifier.classify_article`.
+    paragraphs : tuple of (Span, Result)
+        Every paragraph with its character offsets in the article.
+    """
+
+    topics: tuple[str, ...]
+    primary: str | None
+    scores: dict[str, float]
+    paragraphs: tuple[tuple[Span, Result], ...]
+
+
+class Classifier:
+    """Tags texts with a saved model.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        What the model is.
+    scorer : Scorer
+        Its arrays, ready to score.
+
+    Examples
+    --------
+    >>> from service import Classifier
+    >>> classifier = Classifier.load()
+    >>> [result] = classifier.classify(["Tariffs on steel imports were raised to 25 percent."])
+    >>> result.topics
+    ('trade',)
+    """
+
+    def __init__(self, manifest: Manifest, scorer: Scorer) -> None:
+        self.manifest = manifest
+        self._scorer = scorer
+
+    @classmethod
+    def load(cls, models: Path = DEFAULT_FOLDER, version: str | None = None) -> Self:
+        """Load a model whose files are what training wrote.
+
+        Parameters
+        ----------
+        models : Path
+            The folder of models.
+        version : str, optional
+            Which one; by default the current one.
+
+        Raises
+        ------
+        ModelError
+            There is no model, or a file of it is missing or altered.
+        """
+        store = ModelStore(models)
+        version = version or store.current()
+        if version is None:
+            raise ModelError(NO_MODEL)
+        manifest, arrays = store.load_arrays(version)
+        return cls(manifest, Scorer(cast(Arrays, arrays)))
+
+    def classify(self, texts: Sequence[str], *, explain: bool = False) -> list[Result]:
+        """Tag texts.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            One paragraph each.
+        explain : bool, default=False
+            Whether to say which words decided.
+
+        Returns
+        -------
+        list of Result
+            One a text, in the same order.
+        """
+        documents = [tokenise(normalise(text)) for text in texts]
+        logits = self._scorer.logits(documents)
+        return [
+            self._result(text, words, row, explain=explain)
+            for text, words, row in zip(texts, documents, logits, strict=True)
+        ]
+
+    def classify_article(self, text: str, *, explain: bool = False) -> Article:
+        """Tag a text of several paragraphs, and each of them.
+
+        A long article is not about everything that one of its paragraphs mentions. It carries a
+        topic where the paragraphs that carry it hold at least `ARTICLE_SHARE` of its words. Its
+        score for a topic is the mean of its paragraphs' scores, weighted by their words.
+
+        Parameters
+        ----------
+        text : str
+            The article; `service.text.split_paragraphs` says how it is split.
+        explain : bool, default=False
+            Whether to say for each paragraph which words decided.
+
+        Returns
+        -------
+        Article
+        """
+        spans = split_paragraphs(text)
+        results = self.classify([text[start:end] for start, end in spans], explain=explain)
+        sizes = [max(1, len(text[start:end].split())) for start, end in spans]
+        total = sum(sizes) or 1
+
+        def weigh(value: Callable[[Result, str], float]) -> dict[str, float]:
+            return {
+                topic: sum(
+                    size * value(result, topic) for size, result in zip(sizes, results, strict=True)
+                )
+                / total
+                for topic in self.manifest.topics
+            }
+
+        scores = weigh(lambda result, topic: result.scores[topic])
+        shares = weigh(lambda result, topic: topic in result.topics)
+        topics = _best_first(
+            {topic: scores[topic] for topic in scores if shares[topic] >= ARTICLE_SHARE}
+        )
+        return Article(
+            topics, next(iter(topics), None), scores, tuple(zip(spans, results, strict=True))
+        )
+
+    def _result(
+        self, text: str, words: list[str], logits: NDArray[np.float64], *, explain: bool
+    ) -> Result:
+        scores = dict(zip(self.manifest.topics, (1 / (1 + np.exp(-logits))).tolist(), strict=True))
+        thresholds = self.manifest.thresholds
+        topics = _best_first(
+            {topic: score for topic, score in scores.items() if score >= thresholds[topic]}
+        )
+        coverage = self._scorer.coverage(words)
+        return Result(
+            topics=topics,
+            primary=next(iter(topics), None),
+            scores=scores,
+            coverage=coverage,
+            reliable=coverage >= MINIMUM_COVERAGE,
+            explanation=self._explain(text, logits) if explain else None,
+        )
+
+    def _explain(self, text: str, logits: NDArray[np.float64]) -> dict[str, Explanation]:
+        normalised, origins = normalise_aligned(text)
+        spans = [
+            Span(origins[start].start, origins[end - 1].end)
+            for start, end in word_spans(normalised)
+        ]
+        pairs = [Span(first.start, second.end) for first, second in pairwise(spans)]
+        shares = self._scorer.contributions(tokenise(normalised))
+        values = np.concatenate([shares.words, shares.pairs])
+        places = [*spans, *pairs]
+        explanation = {}
+        for column, topic in enumerate(self.manifest.topics):
+            ranked = np.argsort(-np.abs(values[:, column]), kind="stable")
+            listed = [row for row in ranked[:LISTED_CONTRIBUTIONS] if values[row, column]]
+            explanation[topic] = Explanation(
+                logit=float(logits[column]),
+                bias=float(self._scorer.bias[column]),
+                contributions=tuple(
+                    Contribution(
+                        text=text[places[row].start : places[row].end],
+                        start=places[row].start,
+                        end=places[row].end,
+                        value=float(values[row, column]),
+                    )
+                    for row in listed
+                ),
+                other=float(values[:, column].sum() - values[listed, column].sum()),
+            )
+        return explanation
+
+
+def _best_first(scores: dict[str, float]) -> tuple[str, ...]:
+    return tuple(sorted(scores, key=lambda topic: -scores[topic]))

@@ -1,0 +1,248 @@
+"""Reads texts from files a record at a time, and writes them with their tags.
+
+A record is a dictionary with the text under one key; everything else in it is kept. Reading yields,
+in the place of a record that cannot be used, what is wrong with it, so that one bad line does not
+end a long run.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from itertools import chain
+from typing import Any, BinaryIO, Literal, Protocol, TextIO
+
+from service.classifier import Result
+
+Format = Literal["jsonl", "csv", "text"]
+Record = dict[str, Any]
+
+FORMATS: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".txt": "text",
+}
+MAX_LINE_BYTES = 16 * 1024 * 1024  # no paragraph is longer; bounds the memory that a line takes
+SCORE_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """What is wrong with a record that cannot be used, worded to follow its place."""
+
+    reason: str
+
+
+Numbered = tuple[int, Record | BadRecord]  # the line it starts at, counted from 1
+
+
+def guess_format(suffix: str, stream: BufferedReader) -> Format:
+    """Tell a file's format by its extension or else by its first character.
+
+    Parameters
+    ----------
+    suffix : str
+        Of the file's name, with its dot; empty for standard input.
+    stream : BufferedReader
+        Its content, of which nothing is consumed.
+    """
+    if suffix in FORMATS:
+        return FORMATS[suffix]
+    return "jsonl" if stream.peek(1).lstrip().startswith(b"{") else "text"
+
+
+def read(
+    stream: BinaryIO, form: Format, column: str, *, blank_lines: bool = False
+) -> Iterator[Numbered]:
+    """Read records.
+
+    Parameters
+    ----------
+    stream : binary stream
+        UTF-8.
+    form : {"jsonl", "csv", "text"}
+    column : str
+        Key or column that holds the text; ignored for plain text, whose key is "text".
+    blank_lines : bool, default=False
+        Whether paragraphs of plain text are parted by blank lines instead of line ends.
+
+    Yields
+    ------
+    line : int
+        Where the record starts, counted from 1.
+    record : dict or BadRecord
+        The text of a usable one is a string with at least one visible character.
+    """
+    if form == "jsonl":
+        found = _read_json_lines(stream)
+    elif form == "csv":
+        found = _read_csv(stream, column)
+    else:
+        found = _read_blocks(stream) if blank_lines else _read_lines(stream)
+    for line, record in found:
+        yield line, record if isinstance(record, BadRecord) else _checked(record, column)
+
+
+def tagged(record: Record, result: Result) -> Record:
+    """Add topics, primary and scores to a record; keys of these names are replaced."""
+    return record | {
+        "topics": list(result.topics),
+        "primary": result.primary,
+        "scores": {topic: round(score, SCORE_DIGITS) for topic, score in result.scores.items()},
+    }
+
+
+class Writer(Protocol):
+    """Writes tagged records to a text stream."""
+
+    def write(self, record: Record) -> None:
+        """Write one record.
+
+        Raises
+        ------
+        ValueError
+            The record has keys that the output cannot take.
+        """
+
+
+class JsonLinesWriter:
+    """Writes records as JSON Lines."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, record: Record) -> None:
+        """Write one record."""
+        # A lone surrogate cannot be encoded as it is; escaped it comes out as it came in.
+        line = json.dumps(record, ensure_ascii=False)
+        self._stream.write(line if _encodable(line) else json.dumps(record))
+        self._stream.write("\n")
+
+
+class CsvWriter:
+    """Writes records as CSV; the first record says which columns there are.
+
+    Topics are joined by a semicolon; each topic's score has a column of its own.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._writer: csv.DictWriter[str] | None = None
+
+    def write(self, record: Record) -> None:
+        """Write one record.
+
+        Raises
+        ------
+        ValueError
+            The record has a key that the first one has not.
+        """
+        flat = record | {"topics": ";".join(record["topics"])}
+        flat |= {f"score_{topic}": score for topic, score in flat.pop("scores").items()}
+        if self._writer is None:
+            self._writer = csv.DictWriter(self._stream, list(flat), lineterminator="\n")
+            self._writer.writeheader()
+        self._writer.writerow(flat)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _checked(record: Record, column: str) -> Record | BadRecord:
+    if column not in record:
+        return BadRecord(f"has no {column!r}")
+    if not isinstance(record[column], str):
+        return BadRecord(f"{column!r} is not a text")
+    if not record[column].strip():
+        return BadRecord(f"{column!r} is empty")
+    return record
+
+
+def _read_json_lines(stream: BinaryIO) -> Iterator[Numbered]:
+    for number, line in _lines(stream):
+        if isinstance(line, BadRecord):
+            yield number, line
+            continue
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            yield number, BadRecord(f"is not JSON ({error})")
+            continue
+        yield number, record if isinstance(record, dict) else BadRecord("is not a JSON object")
+
+
+def _read_csv(stream: BinaryIO, column: str) -> Iterator[Numbered]:
+    bad: list[tuple[int, BadRecord]] = []
+
+    def usable_lines() -> Iterator[str]:
+        for number, line in _lines(stream):
+            if isinstance(line, BadRecord):
+                bad.append((number, line))
+            else:
+                yield line
+
+    rows = csv.reader(usable_lines(), strict=True)
+    header = next(rows, [])
+    if column not in header:
+        yield 1, BadRecord(f"names no column {column!r}, only {', '.join(map(repr, header))}")
+        return
+    while True:
+        line = rows.line_num + len(bad) + 1
+        try:
+            cells = next(rows, None)
+        except csv.Error as error:
+            yield line, BadRecord(f"is not CSV ({error})")
+            continue
+        yield from bad
+        if cells is None:
+            return
+        if len(cells) == len(header):
+            yield line, dict(zip(header, cells, strict=True))
+        elif cells:
+            yield line, BadRecord(f"has {len(cells)} columns, the header has {len(header)}")
+
+
+def _read_lines(stream: BinaryIO) -> Iterator[Numbered]:
+    for number, line in _lines(stream):
+        if isinstance(line, BadRecord):
+            yield number, line
+        elif line.strip():
+            yield number, {"text": line.strip()}
+
+
+def _read_blocks(stream: BinaryIO) -> Iterator[Numbered]:
+    block: list[str] = []
+    start = 0
+    for number, line in chain(_lines(stream), [(0, "")]):
+        if isinstance(line, BadRecord):
+            yield number, line
+        elif line.strip():
+            start = start if block else number
+            block.append(line.strip())
+        elif block:
+            yield start, {"text": " ".join(block)}
+            block = []
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, str | BadRecord]]:
+    number = 0
+    while raw := stream.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(raw) > MAX_LINE_BYTES:
+            while raw and not raw.endswith(b"\n"):
+                raw = stream.readline(MAX_LINE_BYTES)
+            yield number, BadRecord(f"is longer than {MAX_LINE_BYTES:,} bytes")
+            continue
+        try:
+            yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            yield number, BadRecord(f"is not UTF-8 at byte {error.start + 1}")
