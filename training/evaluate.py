@@ -1,0 +1,326 @@
+"""Measures a model on files that it has not seen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    precision_recall_fscore_support,
+)
+from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
+
+from service.topics import TOPICS
+from training.corpus import Paragraph, label_matrix
+from training.fit import CalibratedTopics
+
+FOLDS = 7
+LEARNING_SHARES = (0.125, 0.25, 0.5, 1.0)  # of the paragraphs outside a fold
+LEARNING_FOLDS = 3  # the curve is read for its slope, three folds show it
+CALIBRATION_BINS = 10
+STEPS = FOLDS + LEARNING_FOLDS * len(LEARNING_SHARES)  # of progress, in all
+
+_SCORING = "scoring files left out"
+_LEARNING = "learning curve"
+
+Progress = Callable[[str, int], None]  # gets what is being done, and how many steps are done
+Labels = NDArray[np.bool_]
+Probabilities = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What models that have not seen a paragraph's file say of it.
+
+    Attributes
+    ----------
+    labels : ndarray of bool, shape (n_paragraphs, n_topics)
+        What the corpus says.
+    probabilities : ndarray of shape (n_paragraphs, n_topics)
+    predicted : ndarray of bool, shape (n_paragraphs, n_topics)
+        Probabilities that reach the thresholds, which were chosen without the paragraph's file.
+    primary : ndarray of int, shape (n_paragraphs,)
+        Column of the primary topic, -1 for none.
+    files : ndarray of str, shape (n_paragraphs,)
+    """
+
+    labels: Labels
+    probabilities: Probabilities
+    predicted: Labels
+    primary: NDArray[np.int_]
+    files: NDArray[np.str_]
+
+    def of(self, chosen: Labels) -> "HeldOut":
+        """Restrict to some of the paragraphs."""
+        return HeldOut(
+            self.labels[chosen],
+            self.probabilities[chosen],
+            self.predicted[chosen],
+            self.primary[chosen],
+            self.files[chosen],
+        )
+
+
+def groups_of(paragraphs: Sequence[Paragraph]) -> list[str]:
+    """Say which paragraphs must not be parted between training and test.
+
+    Files are themes and hands, so a model meets text of a new kind where whole files are left out.
+    That needs every topic in as many files as there are folds; where it is not, every n-th
+    paragraph makes a group, which flatters the figures.
+
+    Parameters
+    ----------
+    paragraphs : sequence of Paragraph
+
+    Returns
+    -------
+    list of str
+        Group of each paragraph.
+    """
+    labels = label_matrix(paragraphs)
+    files = np.array([paragraph.file for paragraph in paragraphs])
+    if all(len(set(files[label])) > FOLDS for label in labels.T):
+        return [paragraph.file for paragraph in paragraphs]
+    return [f"part {row % (FOLDS + 1) + 1}" for row in range(len(paragraphs))]
+
+
+def held_out(
+    model: CalibratedTopics, paragraphs: Sequence[Paragraph], progress: Progress, jobs: int
+) -> HeldOut:
+    """Score every paragraph by a model that has not seen its file.
+
+    Calibration and thresholds are fitted inside, on the training side of each fold.
+
+    Parameters
+    ----------
+    model : CalibratedTopics
+        Unfitted.
+    paragraphs : sequence of Paragraph
+    progress : callable
+        Called with what is being done and the number of folds done since.
+    jobs : int
+        Number of processes.
+
+    Returns
+    -------
+    HeldOut
+    """
+    texts = np.array([paragraph.text for paragraph in paragraphs], dtype=object)
+    labels = label_matrix(paragraphs)
+    groups = np.array(groups_of(paragraphs))
+    probabilities = np.empty(labels.shape)
+    predicted = np.empty(labels.shape, dtype=bool)
+    folds = list(GroupKFold(FOLDS).split(texts, labels, groups))
+    progress(_SCORING, 0)
+    done = Parallel(jobs, return_as="generator_unordered")(
+        delayed(_fold)(model, texts, labels, groups, train, test) for train, test in folds
+    )
+    for test, fold_probabilities, fold_predicted in done:
+        probabilities[test] = fold_probabilities
+        predicted[test] = fold_predicted
+        progress(_SCORING, 1)
+    return compare(paragraphs, probabilities, predicted)
+
+
+def compare(
+    paragraphs: Sequence[Paragraph], probabilities: Probabilities, predicted: Labels
+) -> HeldOut:
+    """Put what a model says beside what the corpus says.
+
+    Parameters
+    ----------
+    paragraphs : sequence of Paragraph
+        None of which the model has seen.
+    probabilities : ndarray of shape (n_paragraphs, n_topics)
+    predicted : ndarray of bool, shape (n_paragraphs, n_topics)
+
+    Returns
+    -------
+    HeldOut
+    """
+    return HeldOut(
+        label_matrix(paragraphs),
+        probabilities,
+        predicted,
+        np.array([_column(paragraph.primary) for paragraph in paragraphs]),
+        np.array([paragraph.file for paragraph in paragraphs]),
+    )
+
+
+def learning_curve(
+    estimator: BaseEstimator, paragraphs: Sequence[Paragraph], progress: Progress, jobs: int
+) -> list[dict[str, float]]:
+    """Measure how accuracy grows with the number of paragraphs.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Unfitted and uncalibrated; average precision needs no calibration.
+    paragraphs : sequence of Paragraph
+    progress : callable
+        Called with what is being done and the number of fits done since.
+    jobs : int
+        Number of processes.
+
+    Returns
+    -------
+    list of dict
+        Mean number of ``paragraphs`` and macro ``average_precision``, smallest number first.
+    """
+    texts = np.array([paragraph.text for paragraph in paragraphs], dtype=object)
+    labels = label_matrix(paragraphs)
+    folds = list(GroupKFold(FOLDS).split(texts, labels, groups_of(paragraphs)))[:LEARNING_FOLDS]
+    random = np.random.default_rng(0)
+    tasks = [
+        (share, random.permutation(train)[: int(share * len(train))], test)
+        for share in LEARNING_SHARES
+        for train, test in folds
+    ]
+    points: dict[float, list[tuple[int, float]]] = {share: [] for share in LEARNING_SHARES}
+    progress(_LEARNING, 0)
+    done = Parallel(jobs, return_as="generator")(
+        delayed(_learn)(estimator, texts, labels, train, test) for _, train, test in tasks
+    )
+    for (share, train, _), precision in zip(tasks, done, strict=True):
+        points[share].append((len(train), precision))
+        progress(_LEARNING, 1)
+    means = [np.mean(point, axis=0) for point in points.values()]
+    return [{"paragraphs": float(size), "average_precision": float(ap)} for size, ap in means]
+
+
+def metrics(result: HeldOut) -> dict[str, Any]:
+    """Compute every reported measure.
+
+    Parameters
+    ----------
+    result : HeldOut
+
+    Returns
+    -------
+    dict
+        ``topics``, ``micro``, ``macro``, ``any_topic``, ``primary_accuracy``, ``paragraphs``, and
+        ``files`` with the same for each file. A measure that is not defined, such as the recall of
+        a topic that no paragraph carries, is None.
+    """
+    report = _metrics(result)
+    report["files"] = {
+        str(file): _metrics(result.of(result.files == file)) for file in sorted(set(result.files))
+    }
+    return report
+
+
+def expected_calibration_error(
+    label: NDArray[np.bool_], probability: NDArray[np.float64], bins: int = CALIBRATION_BINS
+) -> float:
+    """Mean distance between predicted probability and observed frequency, over bins.
+
+    Parameters
+    ----------
+    label : ndarray of bool, shape (n_paragraphs,)
+    probability : ndarray of shape (n_paragraphs,)
+    bins : int, default=10
+        Number of bins of equal width.
+
+    Returns
+    -------
+    float
+        In [0, 1]; bins are weighted by the paragraphs in them.
+
+    References
+    ----------
+    Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning",
+    AAAI 2015.
+    """
+    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
+    gaps = np.bincount(bin_of, weights=probability - label, minlength=bins)
+    return float(np.abs(gaps).sum() / len(label))
+
+
+def _fold(
+    model: CalibratedTopics,
+    texts: NDArray[np.object_],
+    labels: Labels,
+    groups: NDArray[np.str_],
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+) -> tuple[NDArray[np.intp], Probabilities, Labels]:
+    with threadpool_limits(1):
+        fitted = clone(model).fit(texts[train], labels[train], groups[train])
+        probabilities = fitted.predict_proba(texts[test])
+    return test, probabilities, probabilities >= fitted.thresholds_
+
+
+def _learn(
+    estimator: BaseEstimator,
+    texts: NDArray[np.object_],
+    labels: Labels,
+    train: NDArray[np.intp],
+    test: NDArray[np.intp],
+) -> float:
+    with threadpool_limits(1):
+        fitted = clone(estimator).fit(texts[train], labels[train].astype(int))
+        return float(average_precision_score(labels[test], fitted.decision_function(texts[test])))
+
+
+def _metrics(result: HeldOut) -> dict[str, Any]:
+    labels, predicted = result.labels, result.predicted
+    columns = zip(TOPICS, labels.T, predicted.T, result.probabilities.T, strict=True)
+    topics = {
+        topic: _binary(label, chosen) | _probabilistic(label, probability)
+        for topic, label, chosen, probability in columns
+    }
+    averaged = next(iter(topics.values())).keys() - {"support"}
+    carries = result.primary >= 0
+    best = np.where(predicted, result.probabilities, -1).argmax(axis=1)
+    primary = np.where(predicted.any(axis=1), best, -1)
+    return {
+        "paragraphs": len(labels),
+        "topics": topics,
+        "micro": _binary(labels.ravel(), predicted.ravel()),
+        "macro": {name: _mean([scores[name] for scores in topics.values()]) for name in averaged},
+        "any_topic": _binary(np.any(labels, axis=1), np.any(predicted, axis=1)),
+        "primary_accuracy": (
+            float((primary == result.primary)[carries].mean()) if carries.any() else None
+        ),
+    }
+
+
+def _binary(label: Labels, predicted: Labels) -> dict[str, float | int | None]:
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        label, predicted, average="binary", zero_division=np.nan
+    )
+    return {
+        "precision": _defined(precision),
+        "recall": _defined(recall),
+        "f1": _defined(f1 if label.any() else np.nan),
+        "support": int(label.sum()),
+    }
+
+
+def _probabilistic(label: Labels, probability: Probabilities) -> dict[str, float | None]:
+    return {
+        "average_precision": (
+            float(average_precision_score(label, probability)) if label.any() else None
+        ),
+        "brier": float(brier_score_loss(label, probability)),
+        "ece": expected_calibration_error(label, probability),
+    }
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def _column(topic: str | None) -> int:
+    return -1 if topic is None else TOPICS.index(topic)

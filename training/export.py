@@ -1,0 +1,50 @@
+"""Compiles a fitted pipeline into the flat arrays that the service scores with."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.scorer import Arrays
+from training.fit import CalibratedTopics
+
+
+def compile_arrays(model: CalibratedTopics) -> Arrays:
+    """Flatten a fitted model.
+
+    Parameters
+    ----------
+    model : CalibratedTopics
+        Fitted, of the shape that `training.fit.model` builds.
+
+    Returns
+    -------
+    Arrays
+        Give the same logits as ``model.decision_function``, up to the rounding of 32-bit floats.
+    """
+    parts = dict(model.estimator_["features"]["parts"].transformer_list)
+    regressions = model.estimator_["topics"].estimators_
+    weights = np.array([regression.coef_[0] for regression in regressions]).T * model.slopes_
+    biases = np.array([regression.intercept_[0] for regression in regressions])
+    terms = parts["terms"].get_feature_names_out()
+    if vectors := parts.get("vectors"):
+        vector_words, vector_rows = list(vectors.vocabulary_), vectors.vectors_
+    else:
+        vector_words, vector_rows = [], np.empty((0, 0))
+    return Arrays(
+        terms=_lines(terms),
+        idf=_floats(parts["terms"].idf_),
+        weights=_floats(weights[: len(terms)]),
+        vector_words=_lines(vector_words),
+        vectors=_floats(vector_rows),
+        directions=_floats(weights[len(terms) :]),
+        bias=_floats(biases * model.slopes_ + model.intercepts_),
+    )
+
+
+def _lines(strings: Iterable[str]) -> NDArray[np.uint8]:
+    return np.frombuffer("\n".join(strings).encode("utf-8"), dtype=np.uint8)
+
+
+def _floats(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    return np.ascontiguousarray(values, dtype=np.float32)
