@@ -12,9 +12,17 @@ from numpy.typing import NDArray
 from service.errors import ModelError
 from service.scorer import Arrays, Scorer
 from service.store import DEFAULT_FOLDER, NO_MODEL, Manifest, ModelStore
-from service.text import Span, normalise, normalise_aligned, split_paragraphs, tokenise, word_spans
+from service.text import (
+    Span,
+    count_code_signs,
+    normalise,
+    normalise_aligned,
+    split_paragraphs,
+    tokenise,
+    word_spans,
+)
 
-MINIMUM_COVERAGE = 0.6  # share of known words below which a text is no English prose
+MINIMUM_COVERAGE = 0.75  # below it a text is no English prose; news is above 0.8, French below 0.7
 ARTICLE_SHARE = 0.25  # share of an article's words that a topic's paragraphs must hold
 LISTED_CONTRIBUTIONS = 20
 
@@ -74,7 +82,8 @@ class Result:
     scores : dict of str to float
         Calibrated probability per topic, in [0, 1].
     coverage : float
-        Share of the text's words that the model knows, in [0, 1]; 0 for a text without words.
+        Share of the text's words that the model knows, in [0, 1]; 0 for a text without words. Signs
+        of source code count as unknown words.
     reliable : bool
         False where `coverage` is below `MINIMUM_COVERAGE`: the text is not English prose.
     explanation : dict of str to Explanation, or None
@@ -168,11 +177,16 @@ class Classifier:
         list of Result
             One a text, in the same order.
         """
-        documents = [tokenise(normalise(text)) for text in texts]
+        normalised = [normalise(text) for text in texts]
+        documents = [tokenise(text) for text in normalised]
         logits = self._scorer.logits(documents)
         return [
-            self._result(text, words, row, explain=explain)
-            for text, words, row in zip(texts, documents, logits, strict=True)
+            self._result(
+                row,
+                self._scorer.count_known(words) / max(1, len(words) + count_code_signs(plain)),
+                self._explain(text, row) if explain else None,
+            )
+            for text, plain, words, row in zip(texts, normalised, documents, logits, strict=True)
         ]
 
     def classify_article(self, text: str, *, explain: bool = False) -> Article:
@@ -217,21 +231,23 @@ class Classifier:
         )
 
     def _result(
-        self, text: str, words: list[str], logits: NDArray[np.float64], *, explain: bool
+        self,
+        logits: NDArray[np.float64],
+        coverage: float,
+        explanation: dict[str, Explanation] | None,
     ) -> Result:
         scores = dict(zip(self.manifest.topics, (1 / (1 + np.exp(-logits))).tolist(), strict=True))
         thresholds = self.manifest.thresholds
         topics = _best_first(
             {topic: score for topic, score in scores.items() if score >= thresholds[topic]}
         )
-        coverage = self._scorer.coverage(words)
         return Result(
             topics=topics,
             primary=next(iter(topics), None),
             scores=scores,
             coverage=coverage,
             reliable=coverage >= MINIMUM_COVERAGE,
-            explanation=self._explain(text, logits) if explain else None,
+            explanation=explanation,
         )
 
     def _explain(self, text: str, logits: NDArray[np.float64]) -> dict[str, Explanation]:

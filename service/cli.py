@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
-from io import BufferedReader
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
@@ -92,7 +92,8 @@ def classify(
       echo 'Steel tariffs were raised to 25 percent.' | geotopics classify
     """
     classifier = Classifier.load(config.load().models, version)
-    output = click.get_text_stream("stdout", encoding="utf-8")
+    output = cast(TextIOWrapper, sys.stdout)
+    output.reconfigure(encoding="utf-8")
     writer: records.Writer | None = None
     complete = True
     for file in files or (_STANDARD_INPUT,):

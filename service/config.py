@@ -38,17 +38,23 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
-    models: Path = Field(DEFAULT_FOLDER, description="folder of the model versions")
-    host: str = Field("127.0.0.1", min_length=1, description="address to listen at")
-    port: int = Field(8000, ge=0, le=65_535, description="port to listen at; 0 takes a free one")
-    workers: int = Field(1, ge=1, le=256, description="processes that answer requests")
-    max_body_bytes: int = Field(
-        1_048_576, ge=1, description="largest request body, and largest line of an NDJSON stream"
+    models: Path = Field(default=DEFAULT_FOLDER, description="folder of the model versions")
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen at")
+    port: int = Field(
+        default=8000, ge=0, le=65_535, description="port to listen at; 0 takes a free one"
     )
-    max_paragraph_characters: int = Field(20_000, ge=1, description="longest paragraph")
-    max_texts: int = Field(1_000, ge=1, description="most paragraphs in one `texts` request")
+    workers: int = Field(default=1, ge=1, le=256, description="processes that answer requests")
+    max_body_bytes: int = Field(
+        default=1_048_576,
+        ge=1,
+        description="largest request body, and largest line of an NDJSON stream",
+    )
+    max_paragraph_characters: int = Field(default=20_000, ge=1, description="longest paragraph")
+    max_texts: int = Field(
+        default=1_000, ge=1, description="most paragraphs in one request that is no stream"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe messages that are logged"
+        default="info", description="least severe messages that are logged"
     )
 
     @classmethod

@@ -182,12 +182,14 @@ def _read_json_lines(stream: BinaryIO) -> Iterator[Numbered]:
 
 def _read_csv(stream: BinaryIO, column: str) -> Iterator[Numbered]:
     bad: list[tuple[int, BadRecord]] = []
+    taken: list[int] = []
 
     def usable_lines() -> Iterator[str]:
         for number, line in _lines(stream):
             if isinstance(line, BadRecord):
                 bad.append((number, line))
             else:
+                taken.append(number)
                 yield line
 
     rows = csv.reader(usable_lines(), strict=True)
@@ -196,19 +198,21 @@ def _read_csv(stream: BinaryIO, column: str) -> Iterator[Numbered]:
         yield 1, BadRecord(f"names no column {column!r}, only {', '.join(map(repr, header))}")
         return
     while True:
-        line = rows.line_num + len(bad) + 1
+        bad.clear()
+        taken.clear()
         try:
             cells = next(rows, None)
         except csv.Error as error:
-            yield line, BadRecord(f"is not CSV ({error})")
+            yield from bad
+            yield taken[0], BadRecord(f"is not CSV ({error})")
             continue
         yield from bad
         if cells is None:
             return
         if len(cells) == len(header):
-            yield line, dict(zip(header, cells, strict=True))
+            yield taken[0], dict(zip(header, cells, strict=True))
         elif cells:
-            yield line, BadRecord(f"has {len(cells)} columns, the header has {len(header)}")
+            yield taken[0], BadRecord(f"has {len(cells)} columns, the header has {len(header)}")
 
 
 def _read_lines(stream: BinaryIO) -> Iterator[Numbered]:

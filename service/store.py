@@ -39,6 +39,7 @@ _KEPT_PROMOTIONS = 100
 VERSION_LENGTH = 12  # hexadecimal digits
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+FileName = Annotated[str, Field(pattern=r"^[\w-]+([./][\w-]+)*$")]  # leads nowhere but down
 
 
 class Manifest(BaseModel):
@@ -56,7 +57,7 @@ class Manifest(BaseModel):
     corpus_digest: str
     libraries: dict[str, str]
     metrics: dict[str, Any]
-    files: dict[str, str]
+    files: dict[FileName, str]
 
 
 class ModelStore:

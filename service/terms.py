@@ -1,46 +1,59 @@
-"""The terms of a paragraph: its words, their prefixes, and pairs of neighbouring words."""
+"""The terms of a paragraph: its words, pairs of neighbouring words, and prefixes of words.
 
-from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+Digits count as zeros, so that 1,200 and 1,500 are the same term.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
 
 PREFIX_LENGTHS = (4, 6)  # letters; a stemmer for the price of a slice
 
-
-def word_terms(word: str) -> list[str]:
-    """Terms that one word gives rise to.
-
-    Parameters
-    ----------
-    word : str
-        A word of normalised text.
-
-    Returns
-    -------
-    list of str
-        The word, then its prefixes, marked with an asterisk.
-    """
-    return [word, *(f"{word[:n]}*" for n in PREFIX_LENGTHS if len(word) > n)]
+_DIGITS = str.maketrans("123456789", "0" * 9)
 
 
-def pair_term(first: str, second: str) -> str:
-    """Return the term of two neighbouring words."""
-    return f"{first} {second}"
-
-
-def terms(words: Sequence[str]) -> Iterator[str]:
-    """All terms of a paragraph, as often as they occur.
+def word_terms(words: Sequence[str]) -> list[str]:
+    """Turn the words of a paragraph into terms.
 
     Parameters
     ----------
     words : sequence of str
-        The words of the paragraph in their order.
+        In their order, as `service.text.tokenise` finds them.
 
     Returns
     -------
-    iterator of str
-        Terms of the words, then terms of the pairs.
+    list of str
+        One term a word.
     """
-    return chain(
-        chain.from_iterable(map(word_terms, words)),
-        (pair_term(first, second) for first, second in pairwise(words)),
-    )
+    return " ".join(words).translate(_DIGITS).split(" ") if words else []
+
+
+def pair_terms(terms: Sequence[str]) -> list[str]:
+    """Join each word term of a paragraph with the next.
+
+    Parameters
+    ----------
+    terms : sequence of str
+        What `word_terms` returned.
+
+    Returns
+    -------
+    list of str
+        One term a pair, in order.
+    """
+    return [f"{first} {second}" for first, second in pairwise(terms)]
+
+
+def prefix_terms(terms: Sequence[str]) -> list[str]:
+    """Cut the beginnings off the word terms of a paragraph, and mark them with an asterisk.
+
+    Parameters
+    ----------
+    terms : sequence of str
+        What `word_terms` returned.
+
+    Returns
+    -------
+    list of str
+        None, one or two terms a word.
+    """
+    return [f"{term[:n]}*" for term in terms for n in PREFIX_LENGTHS if len(term) > n]

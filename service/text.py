@@ -33,13 +33,16 @@ _MARKUP = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+# What the decomposition leaves of them.
 _TYPOGRAPHIC = (
-    dict.fromkeys("‘’‚‛′‹›`´ʼʹ", "'")
-    | dict.fromkeys("“”„‟″«»", '"')
-    | dict.fromkeys("‐‑‒–—―−﹘﹣－", "-")
+    dict.fromkeys("‘’‚‛′‹›`ʹ", "'") | dict.fromkeys("“”„‟«»", '"') | dict.fromkeys("‐‒–—―−", "-")
 )
 
 _WORD = re.compile(r"[0-9a-z\u0080-\U0010ffff]+")
+# Of source code: brackets, operators, calls, names joined by dots, semicolons at a line's end.
+_CODE_SIGN = re.compile(
+    r"[_={}\[\]\\|<>^~+*]|(?<=[a-z0-9_])\(|(?<=[a-z]{2})\.(?=[a-z]{2})|;(?=\s*(?:\n|$))"
+)
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _LINE_END = re.compile(r"\n")
 
@@ -61,22 +64,20 @@ class _Fold(dict[int, str]):
 
 
 def _fold_character(character: str) -> Iterator[str]:
-    if replacement := _TYPOGRAPHIC.get(character):
-        yield replacement
-        return
     for part in unicodedata.normalize("NFKD", character):
-        if unicodedata.combining(part):
-            continue
-        for folded in part.casefold():
-            category = unicodedata.category(folded)
-            if category == "Cf":
-                continue
-            if folded.isascii():
-                yield " " if category == "Cc" else folded
-            elif folded.isalnum() or category[0] == "M":
-                yield folded
-            else:
-                yield _TYPOGRAPHIC.get(folded, " ")
+        if not unicodedata.combining(part):
+            yield from map(_fold_part, part.casefold())
+
+
+def _fold_part(part: str) -> str:
+    category = unicodedata.category(part)
+    if category == "Cf":
+        return ""
+    if category == "Cc":
+        return " "
+    if part in _TYPOGRAPHIC:
+        return _TYPOGRAPHIC[part]
+    return part if part.isascii() or part.isalnum() or category[0] == "M" else " "
 
 
 _FOLD = _Fold()
@@ -175,6 +176,11 @@ def word_spans(text: str) -> list[Span]:
         One a word, in the same order.
     """
     return [Span(*match.span()) for match in _WORD.finditer(text)]
+
+
+def count_code_signs(text: str) -> int:
+    """Count the signs in normalised text that source code is full of and prose does without."""
+    return len(_CODE_SIGN.findall(text))
 
 
 def split_paragraphs(article: str) -> list[Span]:

@@ -48,7 +48,7 @@ def write_card(
         report=report,
         thresholds=thresholds,
         vectors=arrays["vectors"].size > 0,
-        n_terms=len(arrays["idf"]),
+        n_terms=arrays["n_terms"].tolist(),
         corpus_digest=corpus_digest,
         telling_terms=telling_terms(arrays),
         folds=FOLDS,
@@ -69,7 +69,7 @@ def telling_terms(arrays: Arrays) -> dict[str, list[str]]:
     dict of str to list of str
         Per topic the terms whose single occurrence adds most, in the order of their weight.
     """
-    terms = arrays["terms"].tobytes().decode("utf-8").splitlines()
+    terms = arrays["terms"].tobytes().decode("utf-8").split("\n")
     strengths = arrays["weights"] * arrays["idf"][:, None]
     return {
         topic: [

@@ -22,22 +22,29 @@ def compile_arrays(model: CalibratedTopics) -> Arrays:
     Arrays
         Give the same logits as ``model.decision_function``, up to the rounding of 32-bit floats.
     """
-    parts = dict(model.estimator_["features"]["parts"].transformer_list)
-    regressions = model.estimator_["topics"].estimators_
-    weights = np.array([regression.coef_[0] for regression in regressions]).T * model.slopes_
-    biases = np.array([regression.intercept_[0] for regression in regressions])
-    terms = parts["terms"].get_feature_names_out()
+    union = model.estimator_["features"]["parts"]
+    parts = dict(union.transformer_list)
+    topics = model.estimator_["topics"].estimators_
+    columns = [topic["regression"].coef_[0] * topic["scale"].scale_ for topic in topics]
+    weights = np.array(columns).T * model.slopes_
+    biases = np.array([topic["regression"].intercept_[0] for topic in topics])
+    term_parts = parts["terms"].parts_
+    terms = [term for part in term_parts for term in part.get_feature_names_out()]
+    idf = [
+        part.idf_ * weight for part, weight in zip(term_parts, parts["terms"].weights_, strict=True)
+    ]
     if vectors := parts.get("vectors"):
         vector_words, vector_rows = list(vectors.vocabulary_), vectors.vectors_
     else:
         vector_words, vector_rows = [], np.empty((0, 0))
     return Arrays(
         terms=_lines(terms),
-        idf=_floats(parts["terms"].idf_),
+        n_terms=np.array([len(part.idf_) for part in term_parts]),
+        idf=_floats(np.concatenate(idf)),
         weights=_floats(weights[: len(terms)]),
         vector_words=_lines(vector_words),
         vectors=_floats(vector_rows),
-        directions=_floats(weights[len(terms) :]),
+        directions=_floats(weights[len(terms) :] * union.transformer_weights["vectors"]),
         bias=_floats(biases * model.slopes_ + model.intercepts_),
     )
 

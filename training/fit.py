@@ -13,9 +13,9 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 
-from training.features import features
+from training.features import LogRatioScaler, features
 
-INVERSE_REGULARISATION = 30.0  # scikit-learn's C
+INVERSE_REGULARISATION = 15.0  # scikit-learn's C
 CALIBRATION_FOLDS = 4
 
 
@@ -33,13 +33,20 @@ def model(*, vectors: bool) -> "CalibratedTopics":
         Unfitted.
     """
     regression = LogisticRegression(
-        C=INVERSE_REGULARISATION, solver="liblinear", dual=True, max_iter=1000, random_state=0
+        C=INVERSE_REGULARISATION,
+        class_weight="balanced",
+        solver="liblinear",
+        dual=True,
+        tol=0.05,  # average precision is the same at 0.001, in a third more time
+        max_iter=300,
+        random_state=0,
     )
+    topic = Pipeline([("scale", LogRatioScaler()), ("regression", regression)])
     return CalibratedTopics(
         Pipeline(
             [
                 ("features", features(vectors=vectors)),
-                ("topics", OneVsRestClassifier(regression)),
+                ("topics", OneVsRestClassifier(topic)),
             ]
         )
     )
@@ -58,6 +65,8 @@ class CalibratedTopics(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Multi-label classifier with ``decision_function``.
     folds : int, default=4
         Number of folds, into which the groups are dealt by size.
+    n_jobs : int, default=1
+        Number of processes that fit folds.
 
     Attributes
     ----------
@@ -74,9 +83,12 @@ class CalibratedTopics(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
     """
 
-    def __init__(self, estimator: BaseEstimator, folds: int = CALIBRATION_FOLDS) -> None:
+    def __init__(
+        self, estimator: BaseEstimator, folds: int = CALIBRATION_FOLDS, n_jobs: int = 1
+    ) -> None:
         self.estimator = estimator
         self.folds = folds
+        self.n_jobs = n_jobs
 
     def fit(self, X: Sequence[str], y: ArrayLike, groups: Sequence[str]) -> Self:  # noqa: N803
         """Fit, calibrate and choose thresholds.
@@ -103,6 +115,7 @@ class CalibratedTopics(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             groups=groups,
             cv=GroupKFold(min(self.folds, len(set(groups)))),
             method="decision_function",
+            n_jobs=self.n_jobs,
         )
         sigmoids = [
             LogisticRegression(C=np.inf).fit(decision[:, None], label)

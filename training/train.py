@@ -94,7 +94,13 @@ def train(
         unfitted.estimator, paragraphs, progress, jobs
     )
     progress("fitting the model", 0)
-    fitted = fit(unfitted, paragraphs)
+    # One thread each, so that sums are added in the same order on every machine.
+    with threadpool_limits(1):
+        fitted = unfitted.set_params(n_jobs=jobs).fit(
+            [paragraph.text for paragraph in paragraphs],
+            corpus.label_matrix(paragraphs),
+            evaluate.groups_of(paragraphs),
+        )
     progress("saving the model", 1)
     report["shipped_macro_f1"] = _shipped_macro_f1(fitted, result, paragraphs)
     arrays = compile_arrays(fitted)
@@ -124,16 +130,6 @@ def train(
     )
     progress("done", 1)
     return _promote(store, manifest, force=force)
-
-
-def fit(unfitted: CalibratedTopics, paragraphs: Sequence[Paragraph]) -> CalibratedTopics:
-    """Fit the model on all paragraphs, in one thread, so that it comes out the same everywhere."""
-    with threadpool_limits(1):
-        return unfitted.fit(
-            [paragraph.text for paragraph in paragraphs],
-            corpus.label_matrix(paragraphs),
-            evaluate.groups_of(paragraphs),
-        )
 
 
 def _check(paragraphs: Sequence[Paragraph]) -> None:

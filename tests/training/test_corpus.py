@@ -80,11 +80,12 @@ def test_an_own_row_keeps_its_id_text_primary_and_agreement(write: Write) -> Non
     )
 
 
-def test_without_a_primary_the_topic_named_first_is_primary(write: Write) -> None:
-    row = {"text": ATOLL, "topics": ["diplomacy", "territorial-dispute"]}
-    [paragraph] = read(
-        [write("mine.jsonl", lines(row, {"text": BAKERY, "topics": []}))]
-    ).paragraphs[:1]
+@pytest.mark.parametrize("primary", [{}, {"primary": ""}])
+def test_without_a_primary_the_topic_named_first_is_primary(
+    write: Write, primary: dict[str, str]
+) -> None:
+    row = {"text": ATOLL, "topics": ["diplomacy", "territorial-dispute"]} | primary
+    [paragraph] = read([write("mine.jsonl", lines(row))]).paragraphs
     assert paragraph.primary == "diplomacy"
 
 
@@ -329,6 +330,15 @@ def test_a_line_that_is_not_utf_8_is_told_with_the_byte(write: Write) -> None:
         assert any(p.endswith("is not UTF-8 at byte 4 of the line") for p in found), name
 
 
+def test_every_line_that_is_not_utf_8_is_told_beside_other_bad_rows(write: Write) -> None:
+    path = write("own.jsonl", b'{"text": "a", "topics": []}\nab\xff\n{"topics": []}\n\xfe\n')
+    assert [problem.split(" ")[0] for problem in problems(path)] == [
+        f"{path}:2:",
+        f"{path}:4:",
+        f"{path}:3:",
+    ]
+
+
 def test_a_nul_byte_is_told(write: Write) -> None:
     [problem] = problems(write("a.jsonl", lines({"text": BAKERY, "topics": []}) + "\0\0\n"))
     assert problem.endswith(":2: holds a NUL byte")
@@ -447,7 +457,7 @@ def test_a_file_that_cannot_be_opened_is_told(
 ) -> None:
     path = write("a.jsonl", lines({"text": BAKERY, "topics": []}))
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)

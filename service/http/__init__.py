@@ -1,0 +1,50 @@
+"""The HTTP layer: translates between requests and the classifier, and decides nothing."""
+
+from flask import Flask, Response
+
+from service.config import Settings
+from service.http import classify, docs, pages, problems, status
+from service.http.model import CurrentModel
+
+_PAGE_HEADERS = {
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+}
+
+
+def create_app(settings: Settings) -> Flask:
+    """Build the application.
+
+    Parameters
+    ----------
+    settings : Settings
+        The installation's settings.
+
+    Returns
+    -------
+    Flask
+        A WSGI application; it answers 503 for as long as there is no model.
+    """
+    app = Flask(__name__)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    # Addresses are answered as they are or not at all: a redirect is no answer to a program.
+    app.url_map.merge_slashes = False
+
+    current = CurrentModel(settings.models)
+    problems.init_app(app)
+    app.register_blueprint(classify.blueprint(settings, current))
+    app.register_blueprint(status.blueprint(current))
+    app.register_blueprint(docs.blueprint(settings))
+    app.register_blueprint(pages.blueprint(settings, current))
+    app.after_request(_secure)
+    return app
+
+
+def _secure(response: Response) -> Response:
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.mimetype == "text/html":
+        for name, value in _PAGE_HEADERS.items():
+            response.headers.setdefault(name, value)
+    return response

@@ -1,0 +1,100 @@
+"""Reads request bodies strictly: what others silently cut, repair or misread is refused."""
+
+import json
+from typing import Any, NoReturn
+
+from flask import Request
+
+from service.http.problems import ProblemError
+
+
+def refuse_encoding(request: Request) -> None:
+    """Refuse a body that is compressed or in another character set than UTF-8.
+
+    Raises
+    ------
+    ProblemError
+        It is.
+    """
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise ProblemError(415, "The body must not be compressed.")
+    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise ProblemError(415, "The body must be in UTF-8.")
+
+
+def read(request: Request, limit: int) -> bytes:
+    """Read a body whole.
+
+    Parameters
+    ----------
+    request : Request
+        Whose body.
+    limit : int
+        Bytes that it may have.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    ProblemError
+        The body is larger.
+    """
+    # Werkzeug's own limit cuts a body of unannounced length instead of refusing it.
+    body = bytearray()
+    if (request.content_length or 0) <= limit:
+        while block := request.stream.read(limit + 1 - len(body)):
+            body += block
+        if len(body) <= limit:
+            return bytes(body)
+    raise ProblemError(413, f"The body may have at most {limit} bytes.")
+
+
+def text(body: bytes) -> str:
+    """Read a body as text.
+
+    Raises
+    ------
+    ProblemError
+        It is not UTF-8.
+    """
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(400, f"Not UTF-8 (byte {error.start}).") from None
+
+
+def document(body: bytes) -> Any:
+    """Read a body as a JSON document.
+
+    Raises
+    ------
+    ProblemError
+        It is not JSON as RFC 8259 has it, repeats a key, or is nested too deeply.
+    """
+    try:
+        return _DECODER.decode(text(body))
+    except RecursionError:
+        raise ProblemError(400, "Nested too deeply.") from None
+    except json.JSONDecodeError as error:
+        raise ProblemError(
+            400, f"Not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
+        ) from None
+    except ValueError:
+        # Python refuses to read integers of thousands of digits.
+        raise ProblemError(400, "A number in it is too long.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ProblemError(400, "A key stands twice in the same object.")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise ProblemError(400, f"Not JSON: {name} is no JSON value.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)

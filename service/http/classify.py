@@ -1,0 +1,198 @@
+"""``POST /v1/classify``: tags one paragraph, many, an article, or a stream of lines."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, ValidationError
+
+from service.classifier import Classifier, Result
+from service.config import Settings
+from service.http import bodies, lines
+from service.http.model import CurrentModel
+from service.http.problems import ProblemError
+from service.http.schemas import (
+    ArticleAnswer,
+    ArticleRequest,
+    ClassifyRequest,
+    LineAnswer,
+    LineError,
+    LineRequest,
+    ParagraphAnswer,
+    ResultAnswer,
+    TextAnswer,
+    TextRequest,
+    TextsAnswer,
+    TextsRequest,
+    read_request,
+    result_fields,
+)
+from service.text import split_paragraphs
+
+JSON = "application/json"
+PLAIN = "text/plain"
+NDJSON = "application/x-ndjson"
+
+
+def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
+    """Build the routes of classification."""
+    routes = Blueprint("classify", __name__)
+
+    @routes.post("/v1/classify")
+    def classify() -> Response:
+        bodies.refuse_encoding(request)
+        readers: dict[str, Callable[[], Response]] = {
+            JSON: answer_json,
+            PLAIN: answer_plain,
+            NDJSON: answer_lines,
+        }
+        if request.mimetype not in readers:
+            raise ProblemError(415, f"The body must be {JSON}, {PLAIN} or {NDJSON}.")
+        return readers[request.mimetype]()
+
+    def answer_json() -> Response:
+        body = bodies.read(request, settings.max_body_bytes)
+        try:
+            asked = read_request(bodies.document(body))
+        except ValidationError as error:
+            raise ProblemError.of_validation(error) from None
+        check_limits(asked, settings)
+        return _answer(answer(current.get(), asked))
+
+    def answer_plain() -> Response:
+        body = bodies.read(request, settings.max_body_bytes)
+        try:
+            asked = TextRequest(text=bodies.text(body))
+        except ValidationError as error:
+            raise ProblemError.of_validation(error) from None
+        check_limits(asked, settings)
+        return _answer(answer(current.get(), asked))
+
+    def answer_lines() -> Response:
+        batches = lines.batches(
+            request.stream,
+            announced=request.content_length is not None,
+            limit=settings.max_body_bytes,
+        )
+        return Response(_answer_lines(current.get(), batches, settings), content_type=NDJSON)
+
+    return routes
+
+
+def check_limits(asked: ClassifyRequest, settings: Settings) -> None:
+    """Refuse what is longer than the settings allow.
+
+    Raises
+    ------
+    ProblemError
+        There are too many paragraphs, or one is too long.
+    """
+    if isinstance(asked, TextsRequest):
+        kind = "texts"
+        sizes = {f"texts.{number}": len(text) for number, text in enumerate(asked.texts)}
+    elif isinstance(asked, ArticleRequest):
+        kind = "article"
+        sizes = {
+            f"article.{number}": end - start
+            for number, (start, end) in enumerate(split_paragraphs(asked.article))
+        }
+    else:
+        kind = "text"
+        sizes = {"text": len(asked.text)}
+    if len(sizes) > settings.max_texts:
+        raise ProblemError.of_field(
+            413, kind, f"A request may have at most {settings.max_texts} paragraphs"
+        )
+    for field, size in sizes.items():
+        if size > settings.max_paragraph_characters:
+            raise ProblemError.of_field(
+                413,
+                field,
+                f"A paragraph may have at most {settings.max_paragraph_characters} characters",
+            )
+
+
+def answer(
+    classifier: Classifier, asked: ClassifyRequest
+) -> TextAnswer | TextsAnswer | ArticleAnswer:
+    """Answer a request that is within the limits."""
+    version = classifier.manifest.version
+    if isinstance(asked, TextRequest):
+        [result] = classifier.classify([asked.text], explain=asked.explain)
+        return TextAnswer(model=version, **result_fields(result))
+    if isinstance(asked, TextsRequest):
+        results = classifier.classify(asked.texts, explain=asked.explain)
+        return TextsAnswer(
+            results=[ResultAnswer(**result_fields(result)) for result in results], model=version
+        )
+    article = classifier.classify_article(asked.article, explain=asked.explain)
+    return ArticleAnswer(
+        topics=list(article.topics),
+        primary=article.primary,
+        scores=article.scores,
+        paragraphs=[
+            ParagraphAnswer(start=span.start, end=span.end, **result_fields(result))
+            for span, result in article.paragraphs
+        ],
+        model=version,
+    )
+
+
+def _answer(body: BaseModel) -> Response:
+    return Response(_dump(body), content_type=JSON)
+
+
+def _dump(body: BaseModel) -> str:
+    return body.model_dump_json(exclude_unset=True)
+
+
+class _Line(NamedTuple):
+    number: int
+    asked: LineRequest | ProblemError
+
+
+def _answer_lines(
+    classifier: Classifier, batches: Iterator[list[bytes | None]], settings: Settings
+) -> Iterator[bytes]:
+    number = 0
+    for batch in batches:
+        read = [
+            _Line(number + place, _read_line(line, settings))
+            for place, line in enumerate(batch, start=1)
+        ]
+        number += len(batch)
+        yield "".join(f"{_dump(body)}\n" for body in _answer_batch(classifier, read)).encode()
+
+
+def _read_line(line: bytes | None, settings: Settings) -> LineRequest | ProblemError:
+    if line is None:
+        return ProblemError(413, f"A line may have at most {settings.max_body_bytes} bytes.")
+    try:
+        asked = LineRequest.model_validate(bodies.document(line))
+        check_limits(asked, settings)
+    except ValidationError as error:
+        return ProblemError.of_validation(error)
+    except ProblemError as error:
+        return error
+    return asked
+
+
+def _answer_batch(classifier: Classifier, batch: list[_Line]) -> Iterator[LineAnswer | LineError]:
+    # Explaining costs far more than classifying, so only the lines that ask for it pay.
+    results: dict[int, Result] = {}
+    for explain in (False, True):
+        chosen = {
+            number: asked.text
+            for number, asked in batch
+            if isinstance(asked, LineRequest) and asked.explain is explain
+        }
+        found = classifier.classify(list(chosen.values()), explain=explain)
+        results.update(zip(chosen, found, strict=True))
+    for number, asked in batch:
+        if isinstance(asked, ProblemError):
+            yield LineError(line=number, error=asked.problem())
+        else:
+            fields = result_fields(results[number])
+            if asked.id is not None:
+                fields["id"] = asked.id
+            yield LineAnswer(model=classifier.manifest.version, **fields)

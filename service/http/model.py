@@ -1,0 +1,79 @@
+"""The model that the server answers with: the one that is current, also when that changes.
+
+``models/current`` is looked at once per request, which costs a system call. When it was replaced,
+the first request to see that loads the new model, while others are answered with the old one. A
+model that cannot be loaded leaves the old one in place; the next change of the pointer is the next
+attempt.
+"""
+
+import logging
+import threading
+from pathlib import Path
+
+from service.classifier import Classifier
+from service.http.problems import ProblemError
+from service.store import ModelStore
+
+_logger = logging.getLogger(__name__)
+
+_Mark = tuple[int, int, int]
+
+
+class CurrentModel:
+    """The classifier of the current model.
+
+    Parameters
+    ----------
+    models : Path
+        The folder of the model versions; it need not exist yet.
+    """
+
+    def __init__(self, models: Path) -> None:
+        self._models = models
+        self._pointer = ModelStore(models).pointer
+        self._loading = threading.Lock()
+        self._seen: _Mark | None = None
+        self._classifier: Classifier | None = None
+        self._refresh()
+
+    def get(self) -> Classifier:
+        """Return the classifier to answer with.
+
+        Raises
+        ------
+        ProblemError
+            No model has been loaded so far.
+        """
+        self._refresh()
+        if self._classifier is None:
+            raise ProblemError(503, "No model is loaded yet; train one with `make train`.")
+        return self._classifier
+
+    def _refresh(self) -> None:
+        mark = self._mark()
+        if mark is not None and mark != self._seen:
+            self._load(mark)
+
+    def _mark(self) -> _Mark | None:
+        try:
+            status = self._pointer.stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+    def _load(self, mark: _Mark) -> None:
+        # Without an old model to answer with there is nothing better to do than to wait.
+        if not self._loading.acquire(blocking=self._classifier is None):
+            return
+        try:
+            if mark == self._seen:
+                return
+            self._classifier = Classifier.load(self._models)
+            _logger.info("model %s loaded", self._classifier.manifest.version)
+        except Exception as error:
+            # Whatever is wrong with a new model must not end a service that has an old one.
+            kind = type(error).__name__
+            _logger.error("the current model cannot be loaded: %s: %s", kind, error)
+        finally:
+            self._seen = mark
+            self._loading.release()

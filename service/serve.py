@@ -1,0 +1,89 @@
+"""Serves the application with granian until a signal ends it."""
+
+import logging
+import multiprocessing
+import socket
+from functools import partial
+from multiprocessing.synchronize import Semaphore
+
+from flask import Flask
+from granian import Granian
+from granian.constants import Interfaces
+from granian.log import LogLevels
+
+from service.config import Settings
+from service.errors import GeotopicsError
+from service.http import create_app
+
+# Python runs one thread at a time, so more threads do not make answers faster; they are there so
+# that slow streams do not keep others from being answered. More requests than threads wait in line.
+_THREADS = 64
+_STOP_SECONDS = 10  # that requests in progress have to finish after a signal
+
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class ServeError(GeotopicsError):
+    """The server cannot listen where it was told to."""
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    settings : Settings
+        Address, workers and everything else.
+
+    Raises
+    ------
+    ServeError
+        The address is taken or is not one of this machine.
+    """
+    port = _free_port(settings)
+    server = Granian(
+        "service.wsgi:app",
+        address=settings.host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=_THREADS,
+        backpressure=_THREADS,
+        websockets=False,
+        workers_kill_timeout=_STOP_SECONDS,
+        # Its info messages are about processes, which are nobody's concern but its own.
+        log_level=LogLevels.error,
+    )
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    message = f"geotopics listens at http://{shown}:{port} (stop with Ctrl-C)"
+    # Granian's main process does not know when its workers are ready, so the first of them says it.
+    first = multiprocessing.Semaphore()
+    server.serve(target_loader=partial(_load, settings, message, first), wrap_loader=False)
+
+
+def _load(settings: Settings, message: str, first: Semaphore) -> Flask:
+    logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
+    app = create_app(settings)
+    if first.acquire(block=False):
+        print(message, flush=True)
+    return app
+
+
+def _free_port(settings: Settings) -> int:
+    # Granian shares its port with whoever else shares theirs, so that a second server would start
+    # and take every other request; this asks without sharing.
+    try:
+        [address, *_] = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, place = address
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+            port: int = probe.getsockname()[1]
+    except OSError as error:
+        raise ServeError(
+            f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; "
+            "choose another with --host or --port"
+        ) from error
+    return port
