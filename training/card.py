@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import norm
 
 from service.scorer import Arrays
 from service.topics import TOPICS
@@ -17,6 +19,7 @@ def write_card(
     report: Mapping[str, Any],
     thresholds: Mapping[str, float],
     arrays: Arrays,
+    term_values: csr_matrix,
     corpus_digest: str,
 ) -> str:
     """Write the card.
@@ -29,6 +32,8 @@ def write_card(
         Per topic.
     arrays : Arrays
         The compiled model.
+    term_values : csr_matrix of shape (n_paragraphs, n_terms)
+        Features of the corpus, without the word vectors.
     corpus_digest : str
         What `training.corpus.digest` returned.
 
@@ -50,30 +55,30 @@ def write_card(
         vectors=arrays["vectors"].size > 0,
         n_terms=arrays["n_terms"].tolist(),
         corpus_digest=corpus_digest,
-        telling_terms=telling_terms(arrays),
+        telling_terms=telling_terms(arrays, term_values),
         folds=FOLDS,
         bins=CALIBRATION_BINS,
     )
 
 
-def telling_terms(arrays: Arrays) -> dict[str, list[str]]:
-    """Find the terms with the largest weight per topic.
+def telling_terms(arrays: Arrays, term_values: csr_matrix) -> dict[str, list[str]]:
+    """Find the terms that speak loudest for each topic.
 
     Parameters
     ----------
     arrays : Arrays
         The compiled model.
+    term_values : csr_matrix of shape (n_paragraphs, n_terms)
+        Features of the corpus, without the word vectors.
 
     Returns
     -------
     dict of str to list of str
-        Per topic the terms whose single occurrence adds most, in the order of their weight.
+        Per topic the terms that add most to its logit, by the root mean square over the corpus.
     """
     terms = arrays["terms"].tobytes().decode("utf-8").split("\n")
-    strengths = arrays["weights"] * arrays["idf"][:, None]
+    strengths = arrays["weights"] * norm(term_values, axis=0)[:, None]
     return {
-        topic: [
-            terms[row] for row in np.argsort(-strengths[:, column], kind="stable")[:TELLING_TERMS]
-        ]
-        for column, topic in enumerate(TOPICS)
+        topic: [terms[row] for row in np.argsort(-column, kind="stable")[:TELLING_TERMS]]
+        for topic, column in zip(TOPICS, strengths.T, strict=True)
     }

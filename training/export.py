@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.scorer import Arrays
+from training.features import VECTOR_WEIGHT
 from training.fit import CalibratedTopics
 
 
@@ -44,7 +45,7 @@ def compile_arrays(model: CalibratedTopics) -> Arrays:
         weights=_floats(weights[: len(terms)]),
         vector_words=_lines(vector_words),
         vectors=_floats(vector_rows),
-        directions=_floats(weights[len(terms) :] * union.transformer_weights["vectors"]),
+        directions=_floats(weights[len(terms) :] * VECTOR_WEIGHT),
         bias=_floats(biases * model.slopes_ + model.intercepts_),
     )
 

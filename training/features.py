@@ -49,15 +49,12 @@ def features(*, vectors: bool) -> Pipeline:
     Pipeline
         Unfitted; its last step is a union of the parts "terms" and, if asked for, "vectors".
     """
-    parts: list[tuple[str, BaseEstimator]] = [("terms", TermTfidf())]
-    if vectors:
-        parts.append(("vectors", WordVectors()))
-    return Pipeline(
-        [
-            ("words", FunctionTransformer(tokenised)),
-            ("parts", FeatureUnion(parts, transformer_weights={"vectors": VECTOR_WEIGHT})),
-        ]
+    parts = {"terms": TermTfidf()} | ({"vectors": WordVectors()} if vectors else {})
+    weights = {"terms": 1.0, "vectors": VECTOR_WEIGHT}
+    union = FeatureUnion(
+        list(parts.items()), transformer_weights={part: weights[part] for part in parts}
     )
+    return Pipeline([("words", FunctionTransformer(tokenised)), ("parts", union)])
 
 
 def tokenised(paragraphs: Sequence[str]) -> list[list[str]]:

@@ -38,7 +38,7 @@ def model(*, vectors: bool) -> "CalibratedTopics":
         solver="liblinear",
         dual=True,
         tol=0.05,  # average precision is the same at 0.001, in a third more time
-        max_iter=300,
+        max_iter=1000,
         random_state=0,
     )
     topic = Pipeline([("scale", LogRatioScaler()), ("regression", regression)])

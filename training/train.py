@@ -94,23 +94,24 @@ def train(
         unfitted.estimator, paragraphs, progress, jobs
     )
     progress("fitting the model", 0)
+    texts = [paragraph.text for paragraph in paragraphs]
     # One thread each, so that sums are added in the same order on every machine.
     with threadpool_limits(1):
         fitted = unfitted.set_params(n_jobs=jobs).fit(
-            [paragraph.text for paragraph in paragraphs],
-            corpus.label_matrix(paragraphs),
-            evaluate.groups_of(paragraphs),
+            texts, corpus.label_matrix(paragraphs), evaluate.groups_of(paragraphs)
         )
     progress("saving the model", 1)
     report["shipped_macro_f1"] = _shipped_macro_f1(fitted, result, paragraphs)
     arrays = compile_arrays(fitted)
     thresholds = dict(zip(TOPICS, fitted.thresholds_.tolist(), strict=True))
     digest = corpus.digest(paragraphs)
+    term_values = fitted.estimator_["features"].transform(texts)[:, : len(arrays["idf"])]
+    card = write_card(report, thresholds, arrays, term_values, digest)
 
     def write_for_people(folder: Path) -> None:
         joblib.dump(fitted, folder / "pipeline.joblib")
         (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-        (folder / "card.md").write_text(write_card(report, thresholds, arrays, digest), "utf-8")
+        (folder / "card.md").write_text(card, "utf-8")
         (folder / "figures").mkdir()
         figures.draw(result, report["learning_curve"], folder / "figures")
 

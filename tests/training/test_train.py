@@ -76,7 +76,7 @@ def test_a_worse_model_is_kept_but_not_promoted_unless_forced(
     assert good.promoted
     assert good.loss is None
 
-    few = [replace(found, text=" ".join(found.text.split()[:2])) for found in paragraphs]
+    few = [replace(found, text=" ".join(found.text.split()[:6])) for found in paragraphs]
     worse = run(few, store)
     assert not worse.promoted
     assert worse.loss is not None
