@@ -1,10 +1,11 @@
 PYTHON ?= python3
-HOST ?= 127.0.0.1
-PORT ?= 8000
-WORKERS ?= 1
 
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+
+# An option for a variable given as `make serve PORT=8080`; one that merely stands in the environment
+# is somebody else's.
+given = $(if $(findstring command line,$(origin $(1))),$(2) $($(1)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train serve test lint evaluate card lock clean
@@ -31,11 +32,11 @@ help: ## list the targets
 setup: .venv/.runtime ## make the virtual environment and install into it
 
 train: .venv/.runtime ## train and promote a model (CORPUS="file-or-folder …", ONLY=1, FORCE=1)
-	@$(BIN)/geotopics train $(if $(ONLY),--only) $(if $(FORCE),--force) $(CORPUS)
+	@$(BIN)/geotopics train $(if $(call given,ONLY),--only) $(if $(call given,FORCE),--force) $(call given,CORPUS)
 
-serve: .venv/.runtime ## serve on http://127.0.0.1:8000 (HOST, PORT, WORKERS), training first if there is no model
+serve: .venv/.runtime ## serve on http://127.0.0.1:8000 (HOST=, PORT=, WORKERS=), training first if there is no model
 	@$(BIN)/geotopics models check || $(BIN)/geotopics train
-	@$(BIN)/geotopics serve --host $(HOST) --port $(PORT) --workers $(WORKERS)
+	@$(BIN)/geotopics serve $(call given,HOST,--host) $(call given,PORT,--port) $(call given,WORKERS,--workers)
 
 test: .venv/.dev ## run every test
 	@$(BIN)/python -m pytest

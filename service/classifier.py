@@ -4,23 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import ModelError
-from service.scorer import Arrays, Scorer
+from service.scorer import Scorer
 from service.store import DEFAULT_FOLDER, NO_MODEL, Manifest, ModelStore
-from service.text import (
-    Span,
-    count_code_signs,
-    normalise,
-    normalise_aligned,
-    split_paragraphs,
-    tokenise,
-    word_spans,
-)
+from service.text import Span, normalise_aligned, split_paragraphs, word_spans
 
 MINIMUM_COVERAGE = 0.75  # below it a text is no English prose; news is above 0.8, French below 0.7
 ARTICLE_SHARE = 0.25  # share of an article's words that a topic's paragraphs must hold
@@ -160,7 +152,7 @@ class Classifier:
         if version is None:
             raise ModelError(NO_MODEL)
         manifest, arrays = store.load_arrays(version)
-        return cls(manifest, Scorer(cast(Arrays, arrays)))
+        return cls(manifest, Scorer(arrays))
 
     def classify(self, texts: Sequence[str], *, explain: bool = False) -> list[Result]:
         """Tag texts.
@@ -177,16 +169,10 @@ class Classifier:
         list of Result
             One a text, in the same order.
         """
-        normalised = [normalise(text) for text in texts]
-        documents = [tokenise(text) for text in normalised]
-        logits = self._scorer.logits(documents)
+        logits, coverage = self._scorer.score(texts)
         return [
-            self._result(
-                row,
-                self._scorer.count_known(words) / max(1, len(words) + count_code_signs(plain)),
-                self._explain(text, row) if explain else None,
-            )
-            for text, plain, words, row in zip(texts, normalised, documents, logits, strict=True)
+            self._result(row, share, self._explain(text, row) if explain else None)
+            for text, row, share in zip(texts, logits, coverage.tolist(), strict=True)
         ]
 
     def classify_article(self, text: str, *, explain: bool = False) -> Article:
@@ -236,7 +222,8 @@ class Classifier:
         coverage: float,
         explanation: dict[str, Explanation] | None,
     ) -> Result:
-        scores = dict(zip(self.manifest.topics, (1 / (1 + np.exp(-logits))).tolist(), strict=True))
+        probabilities = np.exp(-np.logaddexp(0, -logits))  # does not overflow
+        scores = dict(zip(self.manifest.topics, probabilities.tolist(), strict=True))
         thresholds = self.manifest.thresholds
         topics = _best_first(
             {topic: score for topic, score in scores.items() if score >= thresholds[topic]}
@@ -257,7 +244,7 @@ class Classifier:
             for start, end in word_spans(normalised)
         ]
         pairs = [Span(first.start, second.end) for first, second in pairwise(spans)]
-        shares = self._scorer.contributions(tokenise(normalised))
+        shares = self._scorer.contributions(normalised)
         values = np.concatenate([shares.words, shares.pairs])
         places = [*spans, *pairs]
         explanation = {}

@@ -128,14 +128,19 @@ def _opened(file: Path) -> Iterator[tuple[BufferedReader, Callable[[], None]]]:
     with (
         file.open("rb") as stream,
         tqdm(
-            total=file.stat().st_size, unit="B", unit_scale=True, desc=file.name, disable=None
+            total=file.stat().st_size or None,
+            unit="B",
+            unit_scale=True,
+            desc=file.name,
+            disable=None,
         ) as bar,
     ):
 
         def progress() -> None:
             bar.update(stream.tell() - bar.n)
 
-        yield stream, progress
+        # A named pipe has neither size nor position.
+        yield stream, progress if stream.seekable() else lambda: None
 
 
 @main.command()

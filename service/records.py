@@ -5,6 +5,7 @@ in the place of a record that cannot be used, what is wrong with it, so that one
 end a long run.
 """
 
+import codecs
 import csv
 import json
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from itertools import chain
 from typing import Any, BinaryIO, Literal, Protocol, TextIO
 
 from service.classifier import Result
+from service.errors import GeotopicsError
 
 Format = Literal["jsonl", "csv", "text"]
 Record = dict[str, Any]
@@ -24,8 +26,13 @@ FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".txt": "text",
 }
+_OTHERS = frozenset({".json", ".tsv"})
 MAX_LINE_BYTES = 16 * 1024 * 1024  # no paragraph is longer; bounds the memory that a line takes
 SCORE_DIGITS = 6
+
+
+class RecordError(GeotopicsError):
+    """A file whose records cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ Numbered = tuple[int, Record | BadRecord]  # the line it starts at, counted from
 
 
 def guess_format(suffix: str, stream: BufferedReader) -> Format:
-    """Tell a file's format by its extension or else by its first character.
+    """Tell a file's format by its extension, or else by its first character.
 
     Parameters
     ----------
@@ -47,10 +54,21 @@ def guess_format(suffix: str, stream: BufferedReader) -> Format:
         Of the file's name, with its dot; empty for standard input.
     stream : BufferedReader
         Its content, of which nothing is consumed.
+
+    Raises
+    ------
+    RecordError
+        It is JSON but not JSON Lines, or a table without commas.
     """
     if suffix in FORMATS:
         return FORMATS[suffix]
-    return "jsonl" if stream.peek(1).lstrip().startswith(b"{") else "text"
+    start = stream.peek(1).removeprefix(codecs.BOM_UTF8).lstrip()
+    if suffix in _OTHERS or start.startswith(b"["):
+        raise RecordError(
+            "is of no format that is read here: JSON Lines, CSV with commas or plain text; "
+            "convert it, or say which it is with --from"
+        )
+    return "jsonl" if start.startswith(b"{") else "text"
 
 
 def read(
@@ -144,6 +162,8 @@ class CsvWriter:
         if self._writer is None:
             self._writer = csv.DictWriter(self._stream, list(flat), lineterminator="\n")
             self._writer.writeheader()
+        if new := flat.keys() - set(self._writer.fieldnames):
+            raise ValueError(f"the first record had no {', '.join(sorted(new))}; try --to jsonl")
         self._writer.writerow(flat)
 
 
@@ -193,9 +213,14 @@ def _read_csv(stream: BinaryIO, column: str) -> Iterator[Numbered]:
                 yield line
 
     rows = csv.reader(usable_lines(), strict=True)
-    header = next(rows, [])
-    if column not in header:
-        yield 1, BadRecord(f"names no column {column!r}, only {', '.join(map(repr, header))}")
+    header = next(rows, None)
+    if header is None:
+        return
+    if header.count(column) != 1:
+        yield (
+            1,
+            BadRecord(f"must name a column {column!r} once, not {', '.join(map(repr, header))}"),
+        )
         return
     while True:
         bad.clear()

@@ -1,56 +1,34 @@
-"""Scores texts with the arrays that training compiled from its scikit-learn pipeline.
+"""The compiled model: scores texts, and takes a score apart word by word."""
 
-A topic's logit is a sum::
-
-    bias + sum over words and pairs  (1 + log tf) idf weight / |words|
-         + sum over prefixes         tf idf weight           / |words|
-         + sum over words            tf vector · direction   / |vectors|
-
-where ``|words|`` and ``|vectors|`` are the Euclidean norms of the tf-idf values of a text's words
-and of the sum of its words' vectors. The slope of the calibration is part of weights and
-directions, its intercept part of the bias, so that the logit is that of the calibrated probability.
-"""
-
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from typing import NamedTuple, TypedDict
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.terms import pair_terms, prefix_terms, word_terms
+from service import lookup
+from service.lookup import FOUR, PAIR, SIX, VECTOR, WORD, Tables
+from service.text import normalise
 
-Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
+Doubles = NDArray[np.float64]
 
 
-class Arrays(TypedDict):
-    """What training hands to the scorer; numbers are 32-bit floats unless said.
+class Scores(NamedTuple):
+    """What the model says of texts.
 
     Attributes
     ----------
-    terms : ndarray of uint8
-        The terms in the order of their rows, as UTF-8 lines: words, pairs, prefixes.
-    n_terms : ndarray of int, shape (3,)
-        How many of them are words, pairs, prefixes.
-    idf : ndarray of shape (n_terms,)
-        Inverse document frequency, times the weight of the kind of term.
-    weights : ndarray of shape (n_terms, n_topics)
-    vector_words : ndarray of uint8
-        The words that have a vector, as UTF-8 lines; empty where the model has no vector part.
-    vectors : ndarray of shape (n_vector_words, n_dimensions)
-    directions : ndarray of shape (n_dimensions, n_topics)
-    bias : ndarray of shape (n_topics,)
+    logits : ndarray of shape (n_texts, n_topics)
+        Of the calibrated probabilities; the bias for a text without a known word.
+    coverage : ndarray of shape (n_texts,)
+        Share of known words, in [0, 1]; 0 for a text without words. Signs that source code is full
+        of and prose does without count as unknown words.
     """
 
-    terms: NDArray[np.uint8]
-    n_terms: NDArray[np.int_]
-    idf: Floats
-    weights: Floats
-    vector_words: NDArray[np.uint8]
-    vectors: Floats
-    directions: Floats
-    bias: Floats
+    logits: Doubles
+    coverage: Doubles
 
 
 class Contributions(NamedTuple):
@@ -63,8 +41,8 @@ class Contributions(NamedTuple):
         Row ``i`` is the pair of words ``i`` and ``i + 1``.
     """
 
-    words: NDArray[np.float64]
-    pairs: NDArray[np.float64]
+    words: Doubles
+    pairs: Doubles
 
 
 class Scorer:
@@ -72,122 +50,122 @@ class Scorer:
 
     Parameters
     ----------
-    arrays : Arrays
-        As compiled by training.
+    tables : mapping of str to ndarray
+        The fields of `service.lookup.Tables`, as compiled by training.
     """
 
-    def __init__(self, arrays: Arrays) -> None:
-        self._arrays = arrays
-        self._term_rows = _rows(arrays["terms"])
-        self._vector_rows = _rows(arrays["vector_words"])
-        self._n_words, n_pairs, _ = arrays["n_terms"].tolist()
-        self._first_prefix = self._n_words + n_pairs
-        self.bias = arrays["bias"].astype(np.float64)
+    def __init__(self, tables: Mapping[str, Any]) -> None:
+        self._tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
+        self._thread = threading.local()
+        self.bias = self._tables.bias.astype(np.float64)
+        self.score([""])  # compiles, or loads what was compiled, before the first request
 
-    def logits(self, documents: Iterable[Sequence[str]]) -> NDArray[np.float64]:
+    def score(self, texts: Sequence[str]) -> Scores:
         """Score texts.
 
         Parameters
         ----------
-        documents : iterable of sequence of str
-            The words of each text.
+        texts : sequence of str
 
         Returns
         -------
-        ndarray of shape (n_documents, n_topics)
-            Logits of the calibrated probabilities; the bias for a text without a known word.
+        Scores
         """
-        rows = [self._logits(words) for words in documents]
-        return np.array(rows).reshape(len(rows), len(self.bias))
+        parts = [_encoded(text) for text in texts]
+        lengths = [len(part) for part in parts]
+        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        scores = Scores(
+            np.empty((len(parts), len(self.bias))), np.empty(len(parts), dtype=np.float64)
+        )
+        lookup.score(
+            np.frombuffer(b"".join(parts), dtype=np.uint8),
+            offsets,
+            self._tables,
+            *self._counts(),
+            _space_for(max(lengths, default=0)),
+            *scores,
+        )
+        return scores
 
-    def contributions(self, words: Sequence[str]) -> Contributions:
+    def contributions(self, text: str) -> Contributions:
         """Take the logits of one text apart.
 
         Parameters
         ----------
-        words : sequence of str
-            The words of the text.
+        text : str
+            Normalised.
 
         Returns
         -------
         Contributions
             What each word and each pair of neighbouring words adds, per topic.
         """
-        terms = word_terms(words)
-        rows, counts = _count(self._term_rows, _all_terms(words))
-        shares = self._tfidf(rows, counts) / counts
-        by_term = _Shares(self._term_rows, rows, self._arrays["weights"][rows] * shares[:, None])
-        rows, counts = _count(self._vector_rows, words)
-        vectors = self._arrays["vectors"][rows] / self._vector_norm(rows, counts)
-        by_word = _Shares(self._vector_rows, rows, vectors @ self._arrays["directions"])
-        return Contributions(
-            np.array(
-                [
-                    by_term.sum([term, *prefix_terms([term])]) + by_word.sum([word])
-                    for term, word in zip(terms, words, strict=True)
-                ]
-            ).reshape(-1, len(self.bias)),
-            np.array([by_term.sum([pair]) for pair in pair_terms(terms)]).reshape(
-                -1, len(self.bias)
-            ),
-        )
+        tables = self._tables
+        data = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+        found = _space_for(len(data))
+        n_words, _ = lookup.look_up(data, 0, len(data), tables, found)
+        found = found[:n_words]
+        word, vector, pair = found[:, WORD], found[:, VECTOR], found[:, PAIR]
 
-    def count_known(self, words: Sequence[str]) -> int:
-        """Count the words of a text that have a weight or a vector."""
-        return sum(
-            term in self._term_rows or word in self._vector_rows
-            for term, word in zip(word_terms(words), words, strict=True)
-        )
+        damped, counts = _damped(word)
+        first = np.unique(word[word >= 0], return_index=True)[1]
+        values = (damped * tables.idf[word])[word >= 0][first]
+        norm = np.linalg.norm(values) or 1.0
+        words = np.zeros((n_words, len(self.bias)))
+        words += _rows(tables.word_weights, word) * (damped / counts)[:, None] / norm
+        for weights, rows in (
+            (tables.linear_weights, word),
+            (tables.prefix_weights, found[:, FOUR]),
+            (tables.prefix_weights, found[:, SIX]),
+        ):
+            words += _rows(weights, rows) / norm
+        vectors = _rows(tables.vectors, vector)
+        words += vectors @ tables.directions / (np.linalg.norm(vectors.sum(axis=0)) or 1.0)
 
-    def _logits(self, words: Sequence[str]) -> NDArray[np.float64]:
-        rows, counts = _count(self._term_rows, _all_terms(words))
-        logits = self.bias + self._tfidf(rows, counts) @ self._arrays["weights"][rows]
-        rows, counts = _count(self._vector_rows, words)
-        if len(rows):
-            mean = counts @ self._arrays["vectors"][rows] / self._vector_norm(rows, counts)
-            logits += mean @ self._arrays["directions"]
-        return np.asarray(logits)
+        damped, counts = _damped(pair)
+        pairs = _rows(tables.pair_weights, pair) * (damped / counts)[:, None] / norm
+        return Contributions(words, pairs[1:])
 
-    def _tfidf(self, rows: NDArray[np.intp], counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        tf = np.where(rows < self._first_prefix, 1 + np.log(counts), counts)
-        values = tf * self._arrays["idf"][rows]
-        return np.asarray(values / (np.linalg.norm(values[rows < self._n_words]) or 1))
-
-    def _vector_norm(self, rows: NDArray[np.intp], counts: NDArray[np.float64]) -> float:
-        return float(np.linalg.norm(counts @ self._arrays["vectors"][rows])) or 1.0
+    def _counts(self) -> tuple[Integers, Integers]:
+        """Arrays that this thread counts in; they are zero whenever nothing is being scored."""
+        if not hasattr(self._thread, "counts"):
+            self._thread.counts = (
+                np.zeros(len(self._tables.idf), dtype=np.int32),
+                np.zeros(len(self._tables.pair_weights), dtype=np.int32),
+            )
+        counts: tuple[Integers, Integers] = self._thread.counts
+        return counts
 
 
-class _Shares:
-    """What one occurrence of each term of a text adds to the logits."""
-
-    def __init__(
-        self, rows: dict[str, int], found: NDArray[np.intp], shares: NDArray[np.floating]
-    ) -> None:
-        self._rows = rows
-        self._shares = dict(zip(found.tolist(), shares.astype(np.float64), strict=True))
-        self._nothing = np.zeros(shares.shape[1])
-
-    def sum(self, terms: Iterable[str]) -> NDArray[np.float64]:
-        found = (self._shares.get(self._rows.get(term, -1), self._nothing) for term in terms)
-        return np.asarray(np.sum(list(found), axis=0, initial=0))
+def _encoded(text: str) -> bytes:
+    # Plain text needs no normalising: the pass itself takes capitals for small letters.
+    if text.isascii() and "<" not in text and "&" not in text:
+        return text.encode("ascii")
+    return normalise(text).encode("utf-8")
 
 
-def _all_terms(words: Sequence[str]) -> Iterator[str]:
-    terms = word_terms(words)
-    return chain(terms, pair_terms(terms), prefix_terms(terms))
+def _space_for(n_bytes: int) -> Integers:
+    """Make room for the words of a text, each of which takes a byte and a separator at least."""
+    return np.empty((n_bytes // 2 + 1, 5), dtype=np.int32)
 
 
-def _rows(lines: NDArray[np.uint8]) -> dict[str, int]:
-    text = lines.tobytes().decode("utf-8")
-    return {line: row for row, line in enumerate(text.split("\n") if text else [])}
+def _damped(rows: Integers) -> tuple[Doubles, Doubles]:
+    """Return ``1 + log tf`` and tf for each occurrence of a term; 1 and 1 where it is unknown."""
+    _, inverse, counts = np.unique(rows, return_inverse=True, return_counts=True)
+    tf = np.where(rows >= 0, counts[inverse], 1).astype(np.float64)
+    return 1 + np.log(tf), tf
 
 
-def _count(
-    rows: dict[str, int], occurrences: Iterable[str]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    counter = Counter(map(rows.get, occurrences))
-    counter.pop(None, None)
-    return (
-        np.fromiter(counter.keys(), np.intp, len(counter)),
-        np.fromiter(counter.values(), np.float64, len(counter)),
-    )
+def _rows(weights: NDArray[np.float32], rows: Integers) -> Doubles:
+    """Return a row of weights for each occurrence, of zeros where the term is unknown."""
+    if len(weights) == 0:
+        return np.zeros((len(rows), weights.shape[1]))
+    return np.where(rows[:, None] >= 0, weights[rows], 0).astype(np.float64)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    # Compiled code is made for one kind of array; a file's map is read-only, so all are.
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view

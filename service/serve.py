@@ -51,6 +51,7 @@ def run(settings: Settings) -> None:
         backpressure=_THREADS,
         websockets=False,
         workers_kill_timeout=_STOP_SECONDS,
+        respawn_failed_workers=True,
         # Its info messages are about processes, which are nobody's concern but its own.
         log_level=LogLevels.error,
     )

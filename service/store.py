@@ -184,9 +184,35 @@ class ModelStore:
 
         Raises
         ------
-        OSError
+        ModelError
             The folder could not be written; nothing of it is left.
         """
+        try:
+            return self._save(arrays, facts, fill)
+        except OSError as error:
+            raise ModelError(
+                f"the model could not be saved in {self.root} ({error.strerror}); "
+                "the current model is untouched"
+            ) from error
+
+    def check_writable(self) -> None:
+        """Find out before a long training whether its model can be saved.
+
+        Raises
+        ------
+        ModelError
+            Nothing can be written into the store.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with atomic.temporary_folder(self.root):
+                pass
+        except OSError as error:
+            raise ModelError(f"{self.root} cannot be written ({error.strerror})") from error
+
+    def _save(
+        self, arrays: Mapping[str, Any], facts: Mapping[str, Any], fill: Callable[[Path], None]
+    ) -> Manifest:
         self.root.mkdir(parents=True, exist_ok=True)
         with atomic.temporary_folder(self.root) as folder:
             joblib.dump(dict(arrays), folder / _ARRAYS)
@@ -223,7 +249,10 @@ class ModelStore:
             The version is missing or damaged; the current one stays.
         """
         self.load_arrays(version)
-        earlier = [name for name in self._promotions() if name != version]
+        try:
+            earlier = [name for name in self._promotions() if name != version]
+        except ModelError:
+            earlier = []  # an unreadable list is replaced, as its message advises
         self._write_promotions([version, *earlier])
 
     def rollback(self) -> str:
@@ -271,7 +300,7 @@ class ModelStore:
 
     def _promotions(self) -> list[str]:
         try:
-            return self.pointer.read_text("utf-8").split()
+            return self.pointer.read_text("ascii").split()
         except FileNotFoundError:
             return []
         except (OSError, UnicodeDecodeError) as error:

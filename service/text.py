@@ -9,9 +9,9 @@ A paragraph is normalised in two steps, each of which keeps track of where a cha
    case folded, typographic quotes and dashes replaced, invisible characters dropped, and every
    other character outside ASCII that is no letter or digit turned into a space.
 
-As no step looks at a neighbour, two texts with the same NFC or NFKC form are normalised to the same
-string, and the only separators left are ASCII, which is what lets a scorer cut words byte by byte.
-See Unicode Standard Annex #15 for the normalisation forms.
+As folding looks at no neighbour, two texts without markup that have the same NFC or NFKC form are
+normalised to the same string; and the only separators left are ASCII, which is what lets a scorer
+cut words byte by byte. See Unicode Standard Annex #15 for the normalisation forms.
 """
 
 import html
@@ -39,10 +39,6 @@ _TYPOGRAPHIC = (
 )
 
 _WORD = re.compile(r"[0-9a-z\u0080-\U0010ffff]+")
-# Of source code: brackets, operators, calls, names joined by dots, semicolons at a line's end.
-_CODE_SIGN = re.compile(
-    r"[_={}\[\]\\|<>^~+*]|(?<=[a-z0-9_])\(|(?<=[a-z]{2})\.(?=[a-z]{2})|;(?=\s*(?:\n|$))"
-)
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _LINE_END = re.compile(r"\n")
 
@@ -176,11 +172,6 @@ def word_spans(text: str) -> list[Span]:
         One a word, in the same order.
     """
     return [Span(*match.span()) for match in _WORD.finditer(text)]
-
-
-def count_code_signs(text: str) -> int:
-    """Count the signs in normalised text that source code is full of and prose does without."""
-    return len(_CODE_SIGN.findall(text))
 
 
 def split_paragraphs(article: str) -> list[Span]:

@@ -1,7 +1,9 @@
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from service import config
 from service.classifier import Classifier
 from service.store import ModelStore
 from training import corpus
@@ -9,6 +11,18 @@ from training.corpus import Paragraph
 from training.train import train
 
 EVERY = 8  # trained on one in so many shipped paragraphs, a model takes some ten seconds
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the settings of whoever runs the tests out of them."""
+    empty = tmp_path_factory.mktemp("settings") / "geotopics.toml"
+    empty.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.upper().startswith(config.PREFIX)]:
+            patch.delenv(name)
+        patch.setenv(config.FILE_VARIABLE, str(empty))
+        yield
 
 
 @pytest.fixture(scope="session")

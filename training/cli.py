@@ -1,4 +1,4 @@
-"""The commands that make and measure models: train, evaluate, corpus."""
+"""The commands that make and measure models: train, evaluate, measure, corpus."""
 
 import os
 from collections.abc import Iterator
@@ -23,6 +23,10 @@ from training.train import STEPS, TOLERATED_LOSS
 from training.train import train as run
 
 PATHS = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+_NOT_WHOLE_FILES = (
+    f"These figures flatter: some topic is in {evaluation.FOLDS} files or fewer, so that whole "
+    "files could not be left out, only paragraphs. Spread yours over more files, by source or day."
+)
 ONLY = click.option("--only", is_flag=True, help="Leave the shipped paragraphs out.")
 
 
@@ -47,6 +51,8 @@ def train(paths: tuple[Path, ...], only: bool, force: bool) -> None:
     manifest = outcome.manifest
     report = manifest.metrics
     click.echo(_table(report))
+    if not report["whole_files_left_out"]:
+        click.echo(_NOT_WHOLE_FILES, err=True)
     if not vectors_installed():
         click.echo("Trained without word vectors, as their package is not installed.", err=True)
     folder = store.folder(manifest.version)
@@ -81,10 +87,12 @@ def evaluate(paths: tuple[Path, ...], only: bool) -> None:
             model(vectors=vectors_installed()), paragraphs, progress, _cores()
         )
     click.echo(_table(evaluation.metrics(result)))
+    if not evaluation.leaves_files_out(paragraphs):
+        click.echo(_NOT_WHOLE_FILES, err=True)
 
 
 @click.command()
-@PATHS
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--version", help="Measure this version instead of the current one.")
 def measure(paths: tuple[Path, ...], version: str | None) -> None:
     """Print how good a model is on your paragraphs.
@@ -122,6 +130,8 @@ def corpus(paths: tuple[Path, ...]) -> None:
 
 
 def _read(paths: tuple[Path, ...], *, only: bool) -> tuple[corpora.Paragraph, ...]:
+    if only and not paths:
+        raise click.UsageError("--only (ONLY=1) needs files of your own (CORPUS=…)")
     found = corpora.read([*([] if only else [corpora.SHIPPED]), *paths])
     for warning in found.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -30,7 +30,6 @@ from training.formats import EXTENSIONS, Labels, UnusableError
 
 SHIPPED = Path(__file__).resolve().parent / "corpus"
 MAX_CHARACTERS = 20_000  # of a text; whatever is longer is an article or a broken file
-MAX_LISTED = 50  # bad rows in a message, about what fits a screen
 
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and surrogates that have lost their other half
 
@@ -77,15 +76,12 @@ class CorpusError(GeotopicsError):
     Attributes
     ----------
     problems : list of str
-        All of them, as ``path:line: what is wrong``; the message shows the first `MAX_LISTED`.
+        All of them, as ``path:line: what is wrong``.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = list(problems)
-        shown = self.problems[:MAX_LISTED]
-        if len(problems) > MAX_LISTED:
-            shown.append(f"and {len(problems) - MAX_LISTED:,} more")
-        super().__init__("\n".join(shown))
+        super().__init__("\n".join(problems))
 
 
 def read(paths: Sequence[Path]) -> Corpus:
@@ -107,7 +103,7 @@ def read(paths: Sequence[Path]) -> Corpus:
     ------
     CorpusError
         A path or a row cannot be used, or there is no paragraph at all. Every bad row of every
-        file is listed; of a file that is no UTF-8 text, the first place only.
+        file is listed.
     """
     problems: list[str] = []
     warnings: list[str] = []
@@ -241,6 +237,7 @@ def _read_file(
     found: list[Paragraph] = []
     answers: dict[str, Paragraph] = {}
     skipped = 0
+    wrong: list[tuple[int, str]] = []
     for place, row in formats.rows(path):
         try:
             labels = formats.parse(row)
@@ -253,13 +250,15 @@ def _read_file(
                     f"the id {paragraph.id!r} stands at {ids[paragraph.id]} already"
                 )
         except UnusableError as error:
-            problems.append(f"{path}:{place}: {error}")
+            number = int(place.removeprefix("row "))
+            wrong.append((number, f"{path}:{place}: {error}"))
             continue
         ids[paragraph.id] = f"{path}:{place}"
         if labels.yes_or_no:
             answers[paragraph.text] = _merge(answers.get(paragraph.text, paragraph), paragraph)
         else:
             found.append(paragraph)
+    problems += [problem for _, problem in sorted(wrong)]
     if skipped:
         warnings.append(f"{path}: {skipped:,} rows without an answer were left out")
     if answers:

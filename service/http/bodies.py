@@ -16,7 +16,7 @@ def refuse_encoding(request: Request) -> None:
     ProblemError
         It is.
     """
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise ProblemError(415, "The body must not be compressed.")
     if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
         raise ProblemError(415, "The body must be in UTF-8.")

@@ -71,7 +71,11 @@ def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
         bodies.refuse_encoding(request)
         if request.mimetype != _FORM:
             raise ProblemError(415, f"The body must be {_FORM}.")
-        form = parse_qs(bodies.text(bodies.read(request, settings.max_body_bytes)))
+        body = bodies.text(bodies.read(request, settings.max_body_bytes))
+        try:
+            form = parse_qs(body, errors="strict")
+        except UnicodeDecodeError:
+            raise ProblemError(400, "The text is not UTF-8.") from None
         [text, *_] = form.get("text", [""])
         try:
             return _tagged(text)

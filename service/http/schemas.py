@@ -10,6 +10,9 @@ from pydantic import (
     FailFast,
     Field,
     StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
@@ -28,6 +31,15 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _one_reason_for_id(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return validate(value)
+    except ValidationError:
+        raise PydanticCustomError(
+            "id", f"An id is a whole number or a text of at most {LONGEST_ID} characters"
+        ) from None
+
+
 def _round(value: float) -> float:
     return round(value, DECIMALS)
 
@@ -42,7 +54,10 @@ Text = Annotated[
         json_schema_extra={"pattern": r"\S", "examples": ["Tariffs on steel were raised."]},
     ),
 ]
-LineId = Annotated[str, StringConstraints(max_length=LONGEST_ID)] | int
+LineId = Annotated[
+    Annotated[str, StringConstraints(max_length=LONGEST_ID)] | int | SkipJsonSchema[None],
+    WrapValidator(_one_reason_for_id),
+]
 TopicName = Annotated[str, Field(json_schema_extra={"enum": list(TOPICS)})]
 Score = Annotated[float, Field(ge=0, le=1), AfterValidator(_round)]
 Number = Annotated[float, AfterValidator(_round)]
@@ -76,7 +91,7 @@ class ArticleRequest(_Request):
 class LineRequest(TextRequest):
     """A line of an NDJSON stream."""
 
-    id: LineId | SkipJsonSchema[None] = Field(
+    id: LineId = Field(
         default=None,
         description="Anything that tells the answer's reader which line it belongs to.",
     )
@@ -155,9 +170,7 @@ class ArticleAnswer(TagsAnswer):
 class LineAnswer(TextAnswer):
     """The answer to a line of an NDJSON stream."""
 
-    id: LineId | SkipJsonSchema[None] = Field(
-        default=None, description="The line's own, if it had one."
-    )
+    id: LineId = Field(default=None, description="The line's own, if it had one.")
 
 
 class LineError(_Answer):

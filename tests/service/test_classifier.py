@@ -14,7 +14,7 @@ from service.topics import TOPICS
 from training.corpus import Paragraph
 from training.fit import CalibratedTopics
 
-TARIFFS = "Brussels raised its tariff on imported steel to 25 percent and cut the import quota."
+TARIFFS = "Exports of copper and soybeans fell after customs doubled the import duty on steel."
 SHELLING = "Troops shelled the town with howitzers overnight and the army lost two tanks."
 FOOTBALL = "The striker scored twice in the second half and the goalkeeper saved a late penalty."
 
@@ -79,7 +79,7 @@ def test_contributions_bias_and_the_rest_add_up_to_the_logit(
 
 
 def test_contributions_are_strongest_first_and_point_into_the_text(classifier: Classifier) -> None:
-    text = f"<p>Zürich &ndash; {TARIFFS}</p>"
+    text = f"<p>Zürich &ndash; {TARIFFS} {SHELLING}</p>"
     [result] = classifier.classify([text], explain=True)
     assert result.explanation is not None
     contributions = result.explanation["trade"].contributions
@@ -87,7 +87,7 @@ def test_contributions_are_strongest_first_and_point_into_the_text(classifier: C
     sizes = [abs(contribution.value) for contribution in contributions]
     assert sizes == sorted(sizes, reverse=True)
     assert all(found.text == text[found.start : found.end] for found in contributions)
-    assert {"tariff", "import quota"} & {found.text for found in contributions[:5]}
+    assert {"Exports", "import duty", "duty"} & {found.text for found in contributions[:5]}
 
 
 def test_explaining_changes_no_score(classifier: Classifier) -> None:
@@ -120,6 +120,13 @@ def test_explaining_changes_no_score(classifier: Classifier) -> None:
 def test_text_that_is_no_english_prose_is_not_reliable(classifier: Classifier, text: str) -> None:
     [result] = classifier.classify([text])
     assert not result.reliable
+
+
+def test_a_text_that_repeats_one_word_thousands_of_times_gets_a_probability(
+    classifier: Classifier,
+) -> None:
+    [result] = classifier.classify(["helmets " * 2500])
+    assert all(0 <= score <= 1 for score in result.scores.values())
 
 
 def test_english_news_is_reliable(classifier: Classifier, paragraphs: Sequence[Paragraph]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from service.store import ModelStore
 from service.topics import TOPICS
 
-TARIFFS = "Brussels raised its tariff on imported steel to 25 percent and cut the import quota."
+TARIFFS = "Exports of copper and soybeans fell after customs doubled the import duty on steel."
 FOOTBALL = "The striker scored twice in the second half and the goalkeeper saved a late penalty."
 
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -69,8 +69,8 @@ def test_plain_text_from_a_pipe_has_one_paragraph_a_line(run: Run) -> None:
 
 
 def test_paragraphs_of_plain_text_may_be_parted_by_blank_lines(run: Run) -> None:
-    first, second = TARIFFS.split(" to ")
-    done = run("classify", "--blank-lines", "-", stdin=f"{first}\nto {second}\n\nx\n".encode())
+    first, second = TARIFFS.split(" after ")
+    done = run("classify", "--blank-lines", "-", stdin=f"{first}\nafter {second}\n\nx\n".encode())
     assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [TARIFFS, "x"]
 
 
@@ -107,7 +107,40 @@ def test_bad_rows_of_a_table_are_named(run: Run) -> None:
 def test_a_table_without_the_column_is_refused(run: Run) -> None:
     done = run("classify", "--from", "csv", "--column", "body", stdin=b"a,b\n1,2\n")
     assert done.returncode == 1
-    assert b"names no column 'body', only 'a', 'b'" in done.stderr
+    assert b"must name a column 'body' once, not 'a', 'b'" in done.stderr
+
+
+def test_a_named_pipe_is_read(run: Run, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["/bin/sh", "-c", f"echo '{FOOTBALL}' > {pipe}"]):
+        done = run("classify", pipe)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["text"] == FOOTBALL
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.json", '[{"text": "x"}]'), ("a.tsv", "id\ttext\n"), ("a", '\n[{"text": "x"}]')],
+)
+def test_a_format_that_is_not_read_is_refused_instead_of_tagged(
+    run: Run, tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    done = run("classify", tmp_path / name)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"is of no format that is read here" in done.stderr
+
+
+def test_json_lines_after_a_byte_order_mark_are_told_from_text(run: Run) -> None:
+    done = run("classify", stdin=b'\xef\xbb\xbf{"text": "x", "id": 1}\n')
+    assert json.loads(done.stdout)["id"] == 1
+
+
+def test_a_record_with_a_new_key_does_not_fit_into_csv(run: Run) -> None:
+    done = run("classify", "--to", "csv", stdin=b'{"text": "x"}\n{"text": "y", "id": 1}\n')
+    assert done.returncode == 1
+    assert b"-:2: the first record had no id; try --to jsonl" in done.stderr
 
 
 def test_a_line_of_a_gigabyte_would_be_left_out_as_one_of_17_megabytes_is(run: Run) -> None:

@@ -1,47 +1,50 @@
 import numpy as np
 import pytest
 
-from service.scorer import Arrays, Scorer
+from service.lookup import FOUR, PAIR, WORD, Tables, table
+from service.scorer import Scorer
 
 
-def lines(*strings: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    return np.frombuffer("\n".join(strings).encode(), dtype=np.uint8)
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scorer() -> Scorer:
     """Two topics, two words, a pair, a prefix and two vectors."""
+    floats = np.float32
     return Scorer(
-        Arrays(
-            terms=lines("steel", "tariff", "steel tariff", "tari*"),
-            n_terms=np.array([2, 1, 1]),
-            idf=np.array([1, 2, 3, 4], dtype=np.float32),
-            weights=np.array([[1, 0], [2, 1], [3, -1], [1, 1]], dtype=np.float32),
-            vector_words=lines("tariff", "levy"),
-            vectors=np.array([[3, 4], [6, 8]], dtype=np.float32),
-            directions=np.array([[1, 0], [0, 1]], dtype=np.float32),
-            bias=np.array([-1, 0.5], dtype=np.float32),
-        )
+        Tables(
+            *table(["steel", "tariff", "levy", "00", "25"], WORD),
+            *table(["steel tariff"], PAIR),
+            *table(["tari"], FOUR),
+            idf=np.array([1, 2, 0, 1, 0], dtype=floats),
+            word_weights=np.array([[1, 0], [4, 2], [0, 0], [0, 3], [0, 0]], dtype=floats),
+            linear_weights=np.array([[0, 0], [4, 4], [0, 0], [0, 0], [0, 0]], dtype=floats),
+            pair_weights=np.array([[9, -3]], dtype=floats),
+            prefix_weights=np.array([[4, 4]], dtype=floats),
+            has_vector=np.array([False, True, True, False, True]),
+            vectors=np.array([[0, 0], [3, 4], [6, 8], [0, 0], [4, 3]], dtype=floats),
+            directions=np.array([[1, 0], [0, 1]], dtype=floats),
+            bias=np.array([-1, 0.5], dtype=floats),
+        )._asdict()
     )
 
 
 def test_a_text_without_a_known_word_gets_the_bias(scorer: Scorer) -> None:
-    np.testing.assert_array_equal(scorer.logits([[], ["unknown"]]), [[-1, 0.5]] * 2)
+    scores = scorer.score(["", "unknown", "!?"])
+    np.testing.assert_array_equal(scores.logits, [[-1, 0.5]] * 3)
+    np.testing.assert_array_equal(scores.coverage, [0, 0, 0])
 
 
 def test_no_text_gives_no_row(scorer: Scorer) -> None:
-    assert scorer.logits([]).shape == (0, 2)
+    assert scorer.score([]).logits.shape == (0, 2)
 
 
 def test_a_logit_is_the_sum_that_the_module_promises(scorer: Scorer) -> None:
-    once = 1.0
     twice = 1 + np.log(2)
-    length = np.hypot(twice * 1, once * 2)  # of "steel" and "tariff", by their idf
-    words = twice * 1 * np.array([1, 0]) + once * 2 * np.array([2, 1])
-    pair = once * 3 * np.array([3, -1])
-    prefixes = 2 * 4 * np.array([1, 1])  # "tariff" and "tariffs"
+    length = np.hypot(twice * 1, 2)  # of "steel" and "tariff", by their idf
+    words = twice * np.array([1, 0]) + np.array([4, 2])
+    pair = np.array([9, -3])
+    prefixes = 2 * np.array([4, 4])  # of "tariff", which is known, and of "tariffs", which is not
     vector = np.array([3, 4]) / 5
-    [logits] = scorer.logits([["steel", "tariff", "steel", "tariffs"]])
+    [logits] = scorer.score(["Steel tariff: STEEL, tariffs"]).logits
     bias = np.array([-1, 0.5])
     np.testing.assert_allclose(
         logits, bias + (words + pair + prefixes) / length + vector, rtol=1e-6
@@ -49,19 +52,55 @@ def test_a_logit_is_the_sum_that_the_module_promises(scorer: Scorer) -> None:
 
 
 def test_a_word_that_was_never_in_training_scores_by_its_vector(scorer: Scorer) -> None:
-    [logits] = scorer.logits([["levy"]])
+    [logits] = scorer.score(["levy"]).logits
     np.testing.assert_allclose(logits, [-1 + 0.6, 0.5 + 0.8], rtol=1e-6)
 
 
+def test_a_number_weighs_by_its_shape_and_has_its_own_vector(scorer: Scorer) -> None:
+    [logits] = scorer.score(["25"]).logits
+    np.testing.assert_allclose(logits, [-1 + 0.8, 0.5 + 3 + 0.6], rtol=1e-6)
+
+
+def test_texts_are_scored_alike_alone_and_together(scorer: Scorer) -> None:
+    texts = ["steel tariff", "levy, levy, steel", "", "Tariff é steel"]
+    together = scorer.score(texts).logits
+    np.testing.assert_array_equal(together, [scorer.score([text]).logits[0] for text in texts])
+
+
 def test_contributions_of_words_and_pairs_add_up(scorer: Scorer) -> None:
-    words = ["steel", "tariff", "steel", "levy", "tariffs", "unknown"]
-    shares = scorer.contributions(words)
-    assert (shares.words.shape, shares.pairs.shape) == ((6, 2), (5, 2))
+    text = "steel tariff steel levy tariffs unknown 25"
+    shares = scorer.contributions(text)
+    assert (shares.words.shape, shares.pairs.shape) == ((7, 2), (6, 2))
     total = scorer.bias + shares.words.sum(axis=0) + shares.pairs.sum(axis=0)
-    np.testing.assert_allclose(total, scorer.logits([words])[0], rtol=1e-6)
+    np.testing.assert_allclose(total, scorer.score([text]).logits[0], rtol=1e-6)
     np.testing.assert_array_equal(shares.words[5], [0, 0])
     assert shares.pairs[0][0] > 0
+    np.testing.assert_array_equal(shares.pairs[1], [0, 0])
 
 
-def test_a_word_is_known_by_its_weight_or_its_vector(scorer: Scorer) -> None:
-    assert scorer.count_known(["steel", "levy", "unknown", "levy"]) == 3
+@pytest.mark.parametrize(
+    ("text", "coverage"),
+    [
+        ("steel levy unknown levy", 3 / 4),
+        ("steel = levy;", 2 / 3),
+        ("steel(levy)", 2 / 3),
+        ("steel (levy)", 1),
+        ("steel.levy steel. levy u.s. levy", 5 / 8),
+        ("levy_steel[0]", 2 / 6),
+    ],
+)
+def test_coverage_is_the_share_of_known_words_among_words_and_signs_of_code(
+    scorer: Scorer, text: str, coverage: float
+) -> None:
+    assert scorer.score([text]).coverage[0] == pytest.approx(coverage)
+
+
+def test_two_terms_with_the_same_hash_are_refused() -> None:
+    with pytest.raises(ValueError, match="same hash"):
+        table(["steel", "steel"], WORD)
+
+
+def test_tables_hold_many_terms() -> None:
+    words = [f"w{number}" for number in range(5000)]
+    places, rows = table(words, WORD)
+    assert sorted(rows[places != 0]) == list(range(5000))

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,29 @@ def test_a_server_answers_streams_and_ends_on_a_signal(server: subprocess.Popen[
 
     server.send_signal(signal.SIGTERM)
     assert server.wait(PATIENCE) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds the worker by Linux's /proc")
+def test_a_worker_that_dies_is_replaced(server: subprocess.Popen[str]) -> None:
+    port = port_of(server)
+    connect(port).close()
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+
+    def workers() -> set[int]:
+        commands = {
+            int(child): Path(f"/proc/{child}/cmdline").read_bytes()
+            for child in children.read_text().split()
+        }
+        return {child for child, command in commands.items() if b"resource_tracker" not in command}
+
+    [worker] = workers()
+    os.kill(worker, signal.SIGKILL)
+    while server.poll() is None and not workers() - {worker}:
+        time.sleep(0.05)
+    connection = connect(port)
+    connection.request("GET", "/readyz")
+    assert connection.getresponse().status == 200
+    connection.close()
 
 
 def test_any_wsgi_server_finds_the_application(

@@ -165,6 +165,23 @@ def test_a_pointer_that_cannot_be_read_is_reported(store: ModelStore) -> None:
     store.pointer.write_bytes(b"\xff\xfe")
     with pytest.raises(ModelError, match="geotopics models use"):
         store.current()
+    version = store.manifests()[0].version
+    store.promote(version)
+    assert store.current() == version
+
+
+def test_a_model_that_cannot_be_saved_leaves_a_message_and_the_current_one(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = sorted(store.root.iterdir())
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelError, match=r"No space left on device.*current model is untouched"):
+        save(store, 3)
+    assert sorted(store.root.iterdir()) == before
+    assert current_number(store) == 2
 
 
 def test_the_published_card_is_that_of_the_current_model(store: ModelStore) -> None:

@@ -1,11 +1,16 @@
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import pytest
 
 from service.classifier import Classifier
+from service.errors import ModelError
 from service.store import ModelStore
 from service.topics import TOPICS
 from training import evaluate, features, figures
@@ -60,10 +65,56 @@ def test_the_manifest_says_what_the_model_is(
 def test_the_same_paragraphs_give_the_same_files_byte_for_byte(
     paragraphs: Sequence[Paragraph], model_store: ModelStore, tmp_path: Path
 ) -> None:
+    # Another process with other hashes of strings and another number of cores.
+    pickle = tmp_path / "paragraphs.pickle"
+    joblib.dump(paragraphs, pickle)
+    subprocess.run(
+        [sys.executable, "-c", TRAIN_AGAIN, pickle, tmp_path / "models"],
+        env=os.environ | {"PYTHONHASHSEED": "1234"},
+        check=True,
+    )
+    again = ModelStore(tmp_path / "models")
     first = model_store.manifest(str(model_store.current()))
-    again = run(paragraphs, ModelStore(tmp_path)).manifest
-    assert again.files == first.files
-    assert again.version == first.version
+    assert again.manifest(str(again.current())).files == first.files
+    assert again.current() == first.version
+
+
+TRAIN_AGAIN = """
+import sys, joblib
+from pathlib import Path
+from service.store import ModelStore
+from training.train import train
+train(
+    joblib.load(sys.argv[1]), ModelStore(Path(sys.argv[2])),
+    force=False, progress=lambda doing, done: None, jobs=1,
+)
+"""
+
+
+def test_a_single_file_is_measured_by_paragraphs_and_the_card_says_so(
+    paragraphs: Sequence[Paragraph], tmp_path: Path
+) -> None:
+    store = ModelStore(tmp_path)
+    outcome = run([replace(found, file="mine") for found in paragraphs], store)
+    card = (store.folder(outcome.manifest.version) / "card.md").read_text()
+    assert not outcome.manifest.metrics["whole_files_left_out"]
+    assert "does not leave whole files out" in card
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_training(
+    paragraphs: Sequence[Paragraph], tmp_path: Path
+) -> None:
+    (tmp_path / "models").write_text("a file where a folder should be")
+    doing: list[str] = []
+    with pytest.raises(ModelError, match="models cannot be written"):
+        train(
+            paragraphs,
+            ModelStore(tmp_path / "models"),
+            force=False,
+            progress=lambda step, _done: doing.append(step),
+            jobs=2,
+        )
+    assert doing == []
 
 
 def test_a_worse_model_is_kept_but_not_promoted_unless_forced(

@@ -44,6 +44,13 @@ def test_the_id_of_a_line_is_repeated(classify: Post) -> None:
     assert [answer["id"] for answer in found] == identities
 
 
+def test_an_id_of_another_type_gets_one_reason(classify: Post) -> None:
+    answer = json.loads(classify(b'{"text": "x", "id": true}', NDJSON).data)
+    [reason] = answer["error"]["errors"]
+    assert reason["field"] == "id"
+    assert "whole number or a text" in reason["detail"]
+
+
 def test_lines_are_explained_one_by_one(classify: Post) -> None:
     body = lines({"text": SUMMIT}, {"text": SUMMIT, "explain": True}, {"text": SUMMIT})
     found = answers(classify(body, NDJSON))
