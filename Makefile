@@ -35,7 +35,7 @@ train: .venv/.runtime ## train and promote a model (CORPUS="file-or-folder …",
 	@$(BIN)/geotopics train $(if $(call given,ONLY),--only) $(if $(call given,FORCE),--force) $(call given,CORPUS)
 
 serve: .venv/.runtime ## serve on http://127.0.0.1:8000 (HOST=, PORT=, WORKERS=), training first if there is no model
-	@$(BIN)/geotopics models check || $(BIN)/geotopics train
+	@$(BIN)/geotopics models check || { echo "Training one first, in about a minute …"; $(BIN)/geotopics train; }
 	@$(BIN)/geotopics serve $(call given,HOST,--host) $(call given,PORT,--port) $(call given,WORKERS,--workers)
 
 test: .venv/.dev ## run every test
