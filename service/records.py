@@ -28,7 +28,7 @@ FORMATS: dict[str, Format] = {
 }
 _OTHERS = frozenset({".json", ".tsv"})
 MAX_LINE_BYTES = 16 * 1024 * 1024  # no paragraph is longer; bounds the memory that a line takes
-SCORE_DIGITS = 6
+SCORE_DIGITS = 6  # finer than any difference that means something
 
 
 class RecordError(GeotopicsError):

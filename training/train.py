@@ -98,13 +98,14 @@ def train(
     )
     progress("fitting the model", 0)
     texts = [paragraph.text for paragraph in paragraphs]
-    # One thread each, so that sums are added in the same order on every machine.
+    # One thread each, so that sums are added in the same order on every machine; and how many
+    # processes there were is no part of the model.
     with threadpool_limits(1):
         fitted = (
             unfitted.set_params(n_jobs=jobs)
             .fit(texts, corpus.label_matrix(paragraphs), evaluate.groups_of(paragraphs))
             .set_params(n_jobs=1)
-        )  # how many cores there were is no part of the model
+        )
     progress("saving the model", 1)
     report["shipped_macro_f1"] = _shipped_macro_f1(fitted, result, paragraphs)
     tables = compile_tables(fitted)._asdict()

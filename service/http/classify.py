@@ -41,32 +41,17 @@ def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
     @routes.post("/v1/classify")
     def classify() -> Response:
         bodies.refuse_encoding(request)
-        readers: dict[str, Callable[[], Response]] = {
-            JSON: answer_json,
-            PLAIN: answer_plain,
-            NDJSON: answer_lines,
-        }
-        if request.mimetype not in readers:
+        if request.mimetype == NDJSON:
+            return answer_lines()
+        if request.mimetype not in _READERS:
             raise ProblemError(415, f"The body must be {JSON}, {PLAIN} or {NDJSON}.")
-        return readers[request.mimetype]()
-
-    def answer_json() -> Response:
         body = bodies.read(request, settings.max_body_bytes)
         try:
-            asked = read_request(bodies.document(body))
+            asked = _READERS[request.mimetype](body)
         except ValidationError as error:
             raise ProblemError.of_validation(error) from None
         check_limits(asked, settings)
-        return _answer(answer(current.get(), asked))
-
-    def answer_plain() -> Response:
-        body = bodies.read(request, settings.max_body_bytes)
-        try:
-            asked = TextRequest(text=bodies.text(body))
-        except ValidationError as error:
-            raise ProblemError.of_validation(error) from None
-        check_limits(asked, settings)
-        return _answer(answer(current.get(), asked))
+        return Response(_dump(answer(current.get(), asked)), content_type=JSON)
 
     def answer_lines() -> Response:
         batches = lines.batches(
@@ -138,8 +123,10 @@ def answer(
     )
 
 
-def _answer(body: BaseModel) -> Response:
-    return Response(_dump(body), content_type=JSON)
+_READERS: dict[str, Callable[[bytes], ClassifyRequest]] = {
+    JSON: lambda body: read_request(bodies.document(body)),
+    PLAIN: lambda body: TextRequest(text=bodies.text(body)),
+}
 
 
 def _dump(body: BaseModel) -> str:
