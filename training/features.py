@@ -26,7 +26,7 @@ RANK_OFFSET = 3  # ranks below it, "the" and its like, weigh next to nothing
 # leaves files out.
 PAIR_WEIGHT = 0.5
 PREFIX_WEIGHT = 0.7
-VECTOR_WEIGHT = 0.5
+VECTOR_WEIGHT = 0.35
 RATIO_POWER = 0.5
 RATIO_SMOOTHING = 0.03
 
