@@ -98,7 +98,7 @@ def classify(
     complete = True
     for file in files or (_STANDARD_INPUT,):
         with _opened(file) as (stream, progress):
-            kind = form or records.guess_format(file.suffix.lower(), stream)
+            kind = form or records.guess_format(file, stream)
             key = "text" if kind == "text" else column
             if writer is None:
                 csv = to == "csv" or (to is None and kind == "csv")

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from itertools import chain
-from typing import Any, BinaryIO, Literal, Protocol, TextIO
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NoReturn, Protocol, TextIO
 
 from service.classifier import Result
 from service.errors import GeotopicsError
@@ -45,13 +46,13 @@ class BadRecord:
 Numbered = tuple[int, Record | BadRecord]  # the line it starts at, counted from 1
 
 
-def guess_format(suffix: str, stream: BufferedReader) -> Format:
+def guess_format(file: Path, stream: BufferedReader) -> Format:
     """Tell a file's format by its extension, or else by its first character.
 
     Parameters
     ----------
-    suffix : str
-        Of the file's name, with its dot; empty for standard input.
+    file : Path
+        Its name.
     stream : BufferedReader
         Its content, of which nothing is consumed.
 
@@ -60,12 +61,13 @@ def guess_format(suffix: str, stream: BufferedReader) -> Format:
     RecordError
         It is JSON but not JSON Lines, or a table without commas.
     """
+    suffix = file.suffix.lower()
     if suffix in FORMATS:
         return FORMATS[suffix]
     start = stream.peek(1).removeprefix(codecs.BOM_UTF8).lstrip()
     if suffix in _OTHERS or start.startswith(b"["):
         raise RecordError(
-            "is of no format that is read here: JSON Lines, CSV with commas or plain text; "
+            f"{file} is of no format that is read here: JSON Lines, CSV with commas or plain text; "
             "convert it, or say which it is with --from"
         )
     return "jsonl" if start.startswith(b"{") else "text"
@@ -193,11 +195,15 @@ def _read_json_lines(stream: BinaryIO) -> Iterator[Numbered]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = json.loads(line, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             yield number, BadRecord(f"is not JSON ({error})")
             continue
         yield number, record if isinstance(record, dict) else BadRecord("is not a JSON object")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
 
 
 def _read_csv(stream: BinaryIO, column: str) -> Iterator[Numbered]:
@@ -212,6 +218,7 @@ def _read_csv(stream: BinaryIO, column: str) -> Iterator[Numbered]:
                 taken.append(number)
                 yield line
 
+    csv.field_size_limit(MAX_LINE_BYTES)
     rows = csv.reader(usable_lines(), strict=True)
     header = next(rows, None)
     if header is None:

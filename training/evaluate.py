@@ -26,7 +26,7 @@ LEARNING_FOLDS = 3  # the curve is read for its slope, three folds show it
 CALIBRATION_BINS = 10
 STEPS = FOLDS + LEARNING_FOLDS * len(LEARNING_SHARES)  # of progress, in all
 
-_SCORING = "scoring files left out"
+_SCORING = "scoring held-out folds"
 _LEARNING = "learning curve"
 
 Progress = Callable[[str, int], None]  # gets what is being done, and how many steps are done

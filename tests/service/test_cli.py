@@ -80,18 +80,25 @@ def test_bad_records_are_named_and_left_out_and_the_exit_code_tells(
     path = tmp_path / "news.jsonl"
     good = json.dumps({"text": TARIFFS}).encode()
     bad = [b"{", b"[1]", b'{"body": ""}', b'{"text": 5}', b'{"text": " "}', b'{"text": "\xff"}']
+    bad.append(b'{"text": "x", "n": NaN}')
     path.write_bytes(b"\n".join([*bad, b"[" * 100_000, good]))
     done = run("classify", "--from", "jsonl", path)
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 1
     reasons = done.stderr.decode().splitlines()
-    assert [reason.split(": ")[0] for reason in reasons] == [f"{path}:{n}" for n in range(1, 8)]
+    assert [reason.split(": ")[0] for reason in reasons] == [f"{path}:{n}" for n in range(1, 9)]
     for reason, words in zip(
         reasons,
-        ["JSON", "object", "no 'text'", "not a text", "empty", "UTF-8", "JSON"],
+        ["JSON", "object", "no 'text'", "not a text", "empty", "UTF-8", "NaN", "JSON"],
         strict=True,
     ):
         assert words in reason
+
+
+def test_a_field_of_a_table_may_be_long(run: Run) -> None:
+    done = run("classify", "--from", "csv", stdin=b"text\n" + b"tanks " * 40_000 + b"\n")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout) > 240_000
 
 
 def test_bad_rows_of_a_table_are_named(run: Run) -> None:
@@ -129,7 +136,7 @@ def test_a_format_that_is_not_read_is_refused_instead_of_tagged(
     (tmp_path / name).write_text(content)
     done = run("classify", tmp_path / name)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert b"is of no format that is read here" in done.stderr
+    assert f"{tmp_path / name} is of no format that is read here".encode() in done.stderr
 
 
 def test_json_lines_after_a_byte_order_mark_are_told_from_text(run: Run) -> None:
