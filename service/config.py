@@ -25,6 +25,8 @@ from service.store import DEFAULT_FOLDER
 PREFIX = "GEOTOPICS_"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
 _PROJECT = DEFAULT_FOLDER.parent
 _DEFAULT_FILE = _PROJECT / "instance" / "geotopics.toml"
 
