@@ -8,7 +8,6 @@ from typing import IO
 
 import click
 from reader import (
-    FeedExistsError,
     FeedNotFoundError,
     InvalidFeedURLError,
     Reader,
@@ -76,10 +75,10 @@ def import_(file: IO[bytes]) -> None:
         if not found:
             raise FeedsError(f"{file.name} names no feed (an outline with type and xmlUrl)")
         added = 0
-        for feed, problem in reader.import_feeds_iter(found):
-            added += problem is None
-            if problem is not None and not isinstance(problem, FeedExistsError):
-                click.echo(f"{feed.url} is no address of a feed: {problem.message}", err=True)
+        for result in reader.import_feeds_iter(found):
+            added += result.added
+            if result.error is not None:
+                click.echo(f"{result.feed.url} is no address of a feed", err=True)
     click.echo(f"Added {added} of {len(found)} feeds.")
 
 

@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import IO, Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -75,11 +75,7 @@ def secure(session: requests.Session, *, allow_private: bool) -> None:
     session.headers["User-Agent"] = USER_AGENT
     session.max_redirects = MAX_REDIRECTS
     for scheme in ("http", "https"):
-        adapter = (
-            _BoundedAdapter()
-            if allow_private
-            else _PublicBoundedAdapter(is_https_proto=scheme == "https")
-        )
+        adapter = _BoundedAdapter() if allow_private else _PublicBoundedAdapter(scheme == "https")
         adapter.hosts = hosts
         session.mount(f"{scheme}://", adapter)
 
@@ -154,7 +150,7 @@ class _BoundedAdapter(HTTPAdapter):
     def _read(
         self, request: requests.PreparedRequest, response: requests.Response
     ) -> requests.Response:
-        body = cast(IO[bytes], tempfile.SpooledTemporaryFile(_MEMORY_BYTES))
+        body = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - the response closes it
         for chunk in response.iter_content(_CHUNK_BYTES):
             body.write(chunk)
             if body.tell() > MAX_BYTES:
@@ -179,8 +175,9 @@ class _BoundedAdapter(HTTPAdapter):
         return self.build_response(request, whole)
 
 
-class _PublicBoundedAdapter(_BoundedAdapter, IPFilterAdapter):
-    pass
+class _PublicBoundedAdapter(_BoundedAdapter, IPFilterAdapter):  # type: ignore[misc]
+    def __init__(self, is_https: bool) -> None:
+        IPFilterAdapter.__init__(self, is_https_proto=is_https)
 
 
 class _TimeLimit:
@@ -219,13 +216,13 @@ _in_this_thread = threading.local()
 
 
 class _HTTPConnection(HTTPConnection):
-    def getresponse(self) -> HTTPResponse:
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as in urllib3
         _in_this_thread.limit.watch(self.sock)
         return super().getresponse()
 
 
 class _HTTPSConnection(HTTPSConnection):
-    def getresponse(self) -> HTTPResponse:
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as in urllib3
         _in_this_thread.limit.watch(self.sock)
         return super().getresponse()
 

@@ -5,9 +5,9 @@ its article is found by trafilatura. ``robots.txt`` is obeyed (read by Protego, 
 that cannot say is not asked for pages), and a host gets one request in `HOST_PAUSE_SECONDS`, or as
 slowly as its ``Crawl-delay`` says.
 
-What was found is kept under the entry tag ``geotopics.full-text``, so that a new model needs no page
-twice: ``{"text": "…", "last_updated": "…"}``; ``text`` is null where there was none to be had, and
-the entry is then tagged by what its feed says.
+What was found is kept under the entry tag ``geotopics.full-text``, so that a new model needs no
+page twice: ``{"text": "…", "last_updated": "…"}``; ``text`` is null where there was none to be had,
+and the entry is then tagged by what its feed says.
 """
 
 import logging
@@ -64,7 +64,7 @@ class Pages:
         fetched = self._fetch(wanted)
         for entry in wanted:
             text = fetched.get(entry.resource_id)
-            value = {"text": text, "last_updated": entry.last_updated.isoformat()}
+            value: Any = {"text": text, "last_updated": entry.last_updated.isoformat()}
             try:
                 reader.set_tag(entry, TAG, value)
             except EntryNotFoundError:

@@ -84,6 +84,9 @@ class Article(NamedTuple):
     source: str
 
 
+Articles = Callable[[Reader, Sequence[Entry]], list[Article]]
+
+
 class Progress(NamedTuple):
     """How far the filling in has come.
 
@@ -170,7 +173,7 @@ class Tagger:
     def __init__(
         self,
         classifier: Callable[[], Classifier],
-        articles: Callable[[Reader, Sequence[Entry]], list[Article]] = from_feed,
+        articles: Articles = from_feed,
     ) -> None:
         self._classifier = classifier
         self._articles = articles

@@ -1,8 +1,8 @@
 """Polls feeds, once or until stopped, and remembers what is wrong with them.
 
-`reader` schedules (a feed is due again after ``GEOTOPICS_POLL_MINUTES``, or later where the host says
-so by Retry-After, Cache-Control or Expires), retrieves with several threads, parses and stores. What
-is added here is what follows from an outcome:
+`reader` schedules (a feed is due again after ``GEOTOPICS_POLL_MINUTES``, or later where the host
+says so by Retry-After, Cache-Control or Expires), retrieves in several threads, parses and stores.
+What is added here is what follows from an outcome:
 
 * a feed that fails is left alone for `poll_minutes`, then twice as long, and so on up to
   `LONGEST_PAUSE`;
@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, Self, cast
 
 import requests
@@ -42,8 +43,7 @@ from reader import (
 from service.config import LOG_FORMAT, Settings
 from service.errors import GeotopicsError
 from service.feeds.library import FeedsError, open_reader
-from service.feeds.pages import Pages
-from service.feeds.plugin import Tagger, current_classifier, from_feed
+from service.feeds.plugin import Articles, Tagger, current_classifier, from_feed
 from service.feeds.problems import describe, is_gone
 
 PROBLEM = "geotopics.problem"
@@ -99,11 +99,11 @@ class Poller:
         self._settings = settings
         self._moved: dict[str, str] = {}
         self._classifier = current_classifier(settings.models)
-        articles = (
-            Pages(allow_private=settings.allow_private).articles
-            if settings.full_text
-            else from_feed
-        )
+        articles: Articles = from_feed
+        if settings.full_text:
+            from service.feeds.pages import Pages  # noqa: PLC0415 - takes a second
+
+            articles = Pages(allow_private=settings.allow_private).articles
         self._tagger = Tagger(self._classifier, articles)
         self.reader = open_reader(settings, self._tagger)
         self._lock = FileLock(settings.instance / _LOCK)
@@ -112,16 +112,16 @@ class Poller:
         except Timeout:
             self.reader.close()
             raise FeedsError(
-                "another process is polling these feeds (`geotopics feeds watch`, `serve --watch`); "
-                "what is due is polled there"
+                "another process is polling these feeds (`geotopics feeds watch` or "
+                "`geotopics serve --watch`); what is due is polled there"
             ) from None
         self.reader._parser.lazy_init(self._note_moves)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Self:  # noqa: D105
         self.reader.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:  # noqa: D105
         self.reader.__exit__()
         self._lock.release()
 
@@ -280,8 +280,8 @@ class Poller:
         except StorageError as error:
             raise FeedsError(
                 f"the feeds in {self._settings.instance} cannot be stored "
-                f"({error.__cause__ or error}); nothing is half-written, and the next round goes on "
-                "from here"
+                f"({error.__cause__ or error}); nothing is half-written, and the next round goes "
+                "on from here"
             ) from error
 
 
@@ -336,7 +336,7 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), stop.set()), daemon=True).start()
+        threading.Thread(target=_stop_after, args=(parent, stop), daemon=True).start()
     watch(settings, stop)
 
 
@@ -376,7 +376,7 @@ def overview(reader: Reader) -> Iterator[Row]:
             items=reader.get_entry_counts(feed=feed).total or 0,
             polled=feed.last_retrieved,
             next=due if feed.updates_enabled else None,
-            problem=problem and problem["line"],
+            problem=None if problem is None else problem["line"],
         )
 
 
@@ -402,6 +402,11 @@ def _fill_in(poller: Poller, stop: threading.Event) -> None:
             poller.fill_in(stop)
     except GeotopicsError as error:
         _logger.error("%s", error)
+
+
+def _stop_after(parent: BaseProcess, stop: threading.Event) -> None:
+    parent.join()
+    stop.set()
 
 
 def _is_left(feed: Feed, began: datetime, *, scheduled: bool) -> bool:

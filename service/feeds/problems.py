@@ -40,7 +40,7 @@ def is_gone(error: Exception) -> bool:
     )
 
 
-def _known(error: BaseException) -> str | None:
+def _known(error: BaseException) -> str | None:  # noqa: PLR0911 - a table
     match error:
         case InvalidIPAddress():
             return f"is at the private address {error}; GEOTOPICS_ALLOW_PRIVATE=1 would allow that"
