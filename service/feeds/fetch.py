@@ -197,7 +197,7 @@ class _TimeLimit:
         self._timer.cancel()
         # A body without a length merely seems to have ended where the connection was shut.
         if self.over and (error is None or isinstance(error, requests.RequestException)):
-            raise requests.Timeout(f"took more than {TOTAL_SECONDS} seconds") from error
+            raise requests.Timeout(f"took more than {TOTAL_SECONDS} seconds") from None
 
     def watch(self, connected: socket.socket) -> None:
         self._socket = connected

@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, Self, cast
 
@@ -147,6 +148,7 @@ class Poller:
             began = datetime.now(UTC)
             summary = Summary()
             unpaused = [f"-{PAUSED}"]
+            broken = False
             try:
                 for url, value in self.reader.update_feeds_iter(
                     tags=unpaused, scheduled=scheduled, workers=WORKERS
@@ -155,8 +157,11 @@ class Poller:
             except (ReaderError, GeotopicsError):
                 raise
             except Exception:
-                # reader gives up on all feeds where the content of one makes it fail.
+                # reader gives up on all feeds where the content of one makes it fail. (It takes an
+                # exception that is being handled for its own, so the rest is done further down.)
                 _logger.exception("a feed has broken the update; polling the rest one by one")
+                broken = True
+            if broken:
                 for feed in list(self.reader.get_feeds(tags=unpaused, updates_enabled=True)):
                     if _is_left(feed, began, scheduled=scheduled):
                         summary = self._settle(summary, feed.url, self._update_alone(feed.url))
@@ -252,7 +257,7 @@ class Poller:
     def _note_moves(self, parser: Any) -> None:
         def note(_: requests.Session, response: requests.Response, request: Any, **__: Any) -> None:
             target = request.url
-            for hop, after in zip(response.history, [*response.history[1:], response], strict=True):
+            for hop, after in pairwise([*response.history, response]):
                 if not hop.is_permanent_redirect:
                     break
                 target = after.url

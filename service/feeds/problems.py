@@ -58,9 +58,9 @@ def _known(error: BaseException) -> str | None:  # noqa: PLR0911 - a table
         case requests.exceptions.ContentDecodingError():
             return "is not compressed in the way it says"
         case requests.exceptions.SSLError():
-            return f"has no valid certificate: {error}"
+            return f"has no valid certificate: {_last_words(error)}"
         case requests.ConnectionError():
-            return f"cannot be reached: {error}"
+            return f"cannot be reached: {_last_words(error)}"
         case SAXException():
             return f"is broken XML: {error}"
         case json.JSONDecodeError():
@@ -68,6 +68,11 @@ def _known(error: BaseException) -> str | None:  # noqa: PLR0911 - a table
         case ParseError() if error.__cause__ is None:
             return f"is no feed: {error.message}"
     return None
+
+
+def _last_words(error: BaseException) -> str:
+    # urllib3 wraps reason into reason, each with the address once more.
+    return str(error).rsplit(": ", 1)[-1].rstrip("')\")")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
