@@ -170,9 +170,12 @@ class Classifier:
             One a text, in the same order.
         """
         logits, coverage = self._scorer.score(texts)
+        probabilities = np.exp(-np.logaddexp(0, -logits))  # does not overflow
         return [
-            self._result(row, share, self._explain(text, row) if explain else None)
-            for text, row, share in zip(texts, logits, coverage.tolist(), strict=True)
+            self._result(scores, share, self._explain(text, row) if explain else None)
+            for text, row, scores, share in zip(
+                texts, logits, probabilities.tolist(), coverage.tolist(), strict=True
+            )
         ]
 
     def classify_article(self, text: str, *, explain: bool = False) -> Article:
@@ -239,12 +242,11 @@ class Classifier:
 
     def _result(
         self,
-        logits: NDArray[np.float64],
+        probabilities: list[float],
         coverage: float,
         explanation: dict[str, Explanation] | None,
     ) -> Result:
-        probabilities = np.exp(-np.logaddexp(0, -logits))  # does not overflow
-        scores = dict(zip(self.manifest.topics, probabilities.tolist(), strict=True))
+        scores = dict(zip(self.manifest.topics, probabilities, strict=True))
         thresholds = self.manifest.thresholds
         topics = _best_first(
             {topic: score for topic, score in scores.items() if score >= thresholds[topic]}

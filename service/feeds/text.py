@@ -89,4 +89,4 @@ def _pieces(root: "etree._Element") -> Iterator[str]:
 
 
 def _flat(text: str | None) -> str:
-    return _SPACE.sub(" ", text or "")
+    return _SPACE.sub(" ", text) if text else ""
