@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ MAX_WAIT_SECONDS = 31 * 24 * 3600  # reader's own limit; who asks for more has m
 _CHUNK_BYTES = 65_536
 _MEMORY_BYTES = 262_144  # of a body; the rest of a longer one waits in a file
 _ASK_TO_WAIT = (429, 503)
+_UNDONE_HEADERS = ("Content-Encoding", "Content-Length", "Transfer-Encoding")
 _TIMING_HEADERS = ("Retry-After", "Cache-Control", "Expires", "Date")
 
 
@@ -108,7 +110,7 @@ class _Host:
         answer.url = request.url or ""
         answer.request = request
         answer.headers["Retry-After"] = str(int(left) + 1)
-        answer.raw = HTTPResponse(b"")
+        answer.raw = HTTPResponse(BytesIO(), preload_content=False)
         return answer
 
     def note(self, answer: requests.Response | None) -> None:
@@ -151,14 +153,18 @@ class _BoundedAdapter(HTTPAdapter):
         self, request: requests.PreparedRequest, response: requests.Response
     ) -> requests.Response:
         body = tempfile.SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - the response closes it
-        for chunk in response.iter_content(_CHUNK_BYTES):
-            body.write(chunk)
-            if body.tell() > MAX_BYTES:
-                body.close()
-                raise TooLargeError(f"larger than {MAX_BYTES // 1024**2} MB")
+        try:
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                body.write(chunk)
+                if body.tell() > MAX_BYTES:
+                    raise TooLargeError(f"larger than {MAX_BYTES // 1024**2} MB")
+        except BaseException:
+            body.close()
+            raise
         body.seek(0)
         headers = response.raw.headers.copy()
-        headers.discard("Content-Encoding")  # it has been undone
+        for name in _UNDONE_HEADERS:
+            headers.discard(name)
         try:
             _seconds_to_wait(response.status_code, headers, _TIMING_HEADERS)
         except OverflowError:

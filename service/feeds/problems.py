@@ -12,6 +12,7 @@ from service.feeds.fetch import MAX_REDIRECTS, OutOfOrderError, TooLargeError
 
 _GONE = 410
 _LONGEST = 200  # characters
+_NO_BRACKETS = str.maketrans("", "", "()'\"")
 
 
 def describe(error: Exception) -> str:
@@ -72,7 +73,7 @@ def _known(error: BaseException) -> str | None:  # noqa: PLR0911 - a table
 
 def _last_words(error: BaseException) -> str:
     # urllib3 wraps reason into reason, each with the address once more.
-    return str(error).rsplit(": ", 1)[-1].rstrip("')\")")
+    return str(error).rsplit(": ", 1)[-1].translate(_NO_BRACKETS)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
