@@ -35,7 +35,7 @@ import requests
 from reader._parser import HTTPInfo
 from requests.adapters import HTTPAdapter
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
-from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool, HTTPHeaderDict, HTTPResponse, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 USER_AGENT = f"geotopics/{version('geotopics')} (feed reader; tags news by topic)"
@@ -50,8 +50,8 @@ MAX_WAIT_SECONDS = 31 * 24 * 3600  # reader's own limit; who asks for more has m
 _CHUNK_BYTES = 65_536
 _MEMORY_BYTES = 262_144  # of a body; the rest of a longer one waits in a file
 _ASK_TO_WAIT = (429, 503)
-_UNDONE_HEADERS = ("Content-Encoding", "Content-Length", "Transfer-Encoding")
-_TIMING_HEADERS = ("Retry-After", "Cache-Control", "Expires", "Date")
+_UNDONE_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
+_TIMING_HEADERS = ("retry-after", "cache-control", "expires", "date")
 
 
 class TooLargeError(requests.RequestException):
@@ -120,7 +120,7 @@ class _Host:
         if answer is None and self.silences >= SILENT_TIMES:
             self.free_at = time.monotonic() + SILENT_SECONDS
         elif answer is not None and answer.status_code in _ASK_TO_WAIT:
-            wait = _seconds_to_wait(answer.status_code, answer.headers, ("Retry-After",))
+            wait = _seconds_to_wait(answer.status_code, answer.headers, ("retry-after",))
             if wait is not None:
                 self.asked_to_wait = answer
                 self.free_at = time.monotonic() + min(wait, MAX_WAIT_SECONDS)
@@ -162,9 +162,12 @@ class _BoundedAdapter(HTTPAdapter):
             body.close()
             raise
         body.seek(0)
-        headers = response.raw.headers.copy()
-        for name in _UNDONE_HEADERS:
-            headers.discard(name)
+        # In small letters, in which feedparser looks for the one that names the encoding.
+        headers = HTTPHeaderDict(
+            (name.lower(), value)
+            for name, value in response.raw.headers.items()
+            if name.lower() not in _UNDONE_HEADERS
+        )
         try:
             _seconds_to_wait(response.status_code, headers, _TIMING_HEADERS)
         except OverflowError:
@@ -244,6 +247,6 @@ class _HTTPSPool(HTTPSConnectionPool):
 def _seconds_to_wait(status: int, headers: Mapping[str, str], names: Sequence[str]) -> float | None:
     """Work out, as reader will, until when some headers forbid to ask again."""
     now = datetime.now(UTC)
-    known = {name.lower(): headers[name] for name in names if name in headers}
+    known = {name: headers[name] for name in names if name in headers}
     until = HTTPInfo(status, known).get_update_after(now)
     return None if until is None else (until - now).total_seconds()

@@ -335,7 +335,10 @@ def run(settings: Settings) -> None:
         As for `watch`.
     """
     logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
-    warnings.simplefilter("ignore", ReaderWarning)  # of each item that is left out
+    # reader tells of each item that is left out, and of each feed that fails with a traceback.
+    warnings.simplefilter("ignore", ReaderWarning)
+    if settings.log_level != "debug":
+        logging.getLogger("reader").setLevel(logging.CRITICAL)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
