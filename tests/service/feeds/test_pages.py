@@ -11,6 +11,8 @@ from service.feeds.polling import Poller
 from tests.service.feeds import server as answers
 from tests.service.feeds.server import FeedServer
 
+pytestmark = pytest.mark.filterwarnings("ignore:No parser was explicitly specified")
+
 FILLER = "The harbour office said that the measure had been under discussion for several weeks."
 PAGE = f"""<!doctype html><html lang="en"><head><title>Steel</title></head><body>
 <nav><a href="/">Home</a> <a href="/sport">Sport</a></nav>
