@@ -16,6 +16,7 @@ again, and `PAUSED` for as long as it is left alone.
 
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 import warnings
@@ -23,7 +24,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, Self, cast
 
 import requests
@@ -342,9 +342,8 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_stop_after, args=(parent, stop), daemon=True).start()
+    if multiprocessing.parent_process() is not None:
+        threading.Thread(target=_stop_after, args=(os.getppid(), stop), daemon=True).start()
     watch(settings, stop)
 
 
@@ -412,8 +411,10 @@ def _fill_in(poller: Poller, stop: threading.Event) -> None:
         _logger.error("%s", error)
 
 
-def _stop_after(parent: BaseProcess, stop: threading.Event) -> None:
-    parent.join()
+def _stop_after(parent: int, stop: threading.Event) -> None:
+    # A parent that was killed cannot say so, and its other children keep its pipes open.
+    while os.getppid() == parent:
+        stop.wait(1)
     stop.set()
 
 

@@ -134,7 +134,7 @@ def test_a_poll_that_is_killed_at_any_moment_loses_nothing_and_tags_alike(
 
 def feed_of_items() -> answers.Answer:
     items = "".join(
-        f"<item><guid isPermaLink='false'>{item}</guid><title>Tariffs up, part {item}</title></item>"
+        f"<item><guid isPermaLink='false'>{item}</guid><title>Tariffs up, {item}</title></item>"
         for item in range(ITEMS)
     )
     feed = f"<rss version='2.0'><channel><title>Tariffs</title>{items}</channel></rss>"

@@ -31,7 +31,8 @@ def poller(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Poll
 
 def feed(server: FeedServer, *paths: str) -> None:
     items = "".join(
-        f"<item><guid>{path}</guid><title>Steel</title><link>{server.url(path)}</link></item>"
+        f"<item><guid isPermaLink='false'>{path}</guid><title>Steel</title>"
+        f"<link>{server.url(path)}</link></item>"
         for path in paths
     )
     body = f"<rss version='2.0'><channel><title>t</title>{items}</channel></rss>"
