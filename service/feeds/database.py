@@ -23,12 +23,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.feeds.library import DATABASE, FeedsError
-from service.feeds.plugin import TAG
+from service.errors import GeotopicsError
+from service.feeds import TAG
 
+DATABASE = "feeds.sqlite"
 _WAIT_SECONDS = 30  # for the lock, while others write
 
 _TRIGGERS = ("geotopics_tag_set", "geotopics_tag_replaced", "geotopics_tag_deleted")
+# ruff: noqa: S608 - names are constants; SQLite takes no parameters in a trigger.
 _STATEMENTS = (
     """
     CREATE TABLE IF NOT EXISTS geotopics_changes (
@@ -109,6 +111,10 @@ _STATEMENTS = (
 )
 
 
+class FeedsError(GeotopicsError):
+    """The feeds cannot be read, or one cannot be added or removed."""
+
+
 class Database:
     """The file of feeds of an installation.
 
@@ -174,7 +180,7 @@ class Database:
 def _has(connection: sqlite3.Connection, *names: str) -> bool:
     marks = ", ".join("?" * len(names))
     [found] = connection.execute(
-        f"SELECT count(*) FROM sqlite_master WHERE name IN ({marks})",  # noqa: S608
+        f"SELECT count(*) FROM sqlite_master WHERE name IN ({marks})",
         names,
     ).fetchone()
     return bool(found == len(names))

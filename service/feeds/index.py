@@ -1,22 +1,36 @@
 """Keeps the published items up to date with the tags of the entries."""
 
+import json
+import re
 import sqlite3
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reader import Entry, Reader
 
+from service.feeds import TAG
 from service.feeds.database import Database
-from service.feeds.items import Item, facts_of, item_of, known, microseconds, words_of
-from service.feeds.plugin import TAG
-from service.topics import TOPICS
+from service.feeds.items import Item, item_of, known, mask, microseconds
+from service.feeds.plugin import EntryId, feed_paragraphs
+from service.feeds.text import html_to_text
 
 BACKLOG = timedelta(days=1)  # published so long before it was first seen, an item is no news
 
 _BATCH = (
     100  # entries worked off at a time, while others wait for the lock: a twentieth of a second
 )
+
+_CHANGES = """
+SELECT number, feed, id, value
+FROM geotopics_changes
+LEFT JOIN (SELECT feed, id, value FROM entry_tags WHERE key = ?) USING (feed, id)
+ORDER BY number LIMIT ?
+"""
+
+_TITLE_CHARACTERS = 80  # of a text whose beginning stands in for a title
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # XML 1.0 cannot write these
 
 Observer = Callable[[sqlite3.Connection, Item], None]
 
@@ -40,32 +54,26 @@ def refresh(database: Database, reader: Reader, observe: Observer) -> None:
     while True:
         # Entries are read under the lock, so that no older state of one can overwrite a newer.
         with database.writing() as connection:
-            changes = connection.execute(
-                "SELECT number, feed, id FROM geotopics_changes ORDER BY number LIMIT ?", (_BATCH,)
-            ).fetchall()
+            changes = connection.execute(_CHANGES, (TAG, _BATCH)).fetchall()
             if not changes:
                 return
-            for feed, entry_id in dict.fromkeys(change[1:] for change in changes):
-                item = _keep(connection, reader, feed, entry_id)
+            for feed, entry_id, value in dict.fromkeys(change[1:] for change in changes):
+                item = _keep(connection, reader, (feed, entry_id), json.loads(value or "{}"))
                 if item is not None:
                     observe(connection, item)
-            connection.execute("DELETE FROM geotopics_changes WHERE number <= ?", (changes[-1][0],))
+            connection.execute("DELETE FROM geotopics_changes WHERE number <= ?", changes[-1][:1])
 
 
-def mask(topics: Iterable[str]) -> int:
-    """Write topics as the bits of a number."""
-    return sum(1 << TOPICS.index(topic) for topic in set(known(topics)))
-
-
-def _keep(connection: sqlite3.Connection, reader: Reader, feed: str, entry_id: str) -> Item | None:
-    # Most entries carry no topic, and reading a tag is far cheaper than reading an entry.
-    tag: Any = reader.get_tag((feed, entry_id), TAG, None)
-    entry = reader.get_entry((feed, entry_id), None) if tag and known(tag["topics"]) else None
+def _keep(
+    connection: sqlite3.Connection, reader: Reader, place: EntryId, tag: dict[str, Any]
+) -> Item | None:
+    # Most entries carry no topic, and to read an entry takes longest.
+    entry = reader.get_entry(place, None) if known(tag.get("topics", ())) else None
     if entry is None:
-        _drop(connection, feed, entry_id)
+        _drop(connection, place)
         return None
     changed = microseconds(datetime.now(UTC))
-    facts = facts_of(entry, tag)
+    facts = _facts(entry, tag)
     [number] = connection.execute(
         """
         INSERT INTO geotopics_items (feed, id, placed, topics, changed, facts)
@@ -75,9 +83,9 @@ def _keep(connection: sqlite3.Connection, reader: Reader, feed: str, entry_id: s
             changed = excluded.changed, facts = excluded.facts
         RETURNING number
         """,
-        (feed, entry_id, microseconds(_placed(entry)), mask(tag["topics"]), changed, facts),
+        (*place, microseconds(_placed(entry)), mask(tag["topics"]), changed, facts),
     ).fetchone()
-    title, text = words_of(entry)
+    title, text = _words(entry)
     connection.execute(
         "INSERT OR REPLACE INTO geotopics_words (rowid, title, text) VALUES (?, ?, ?)",
         (number, title, text),
@@ -85,9 +93,9 @@ def _keep(connection: sqlite3.Connection, reader: Reader, feed: str, entry_id: s
     return item_of(changed, facts, title, text)
 
 
-def _drop(connection: sqlite3.Connection, feed: str, entry_id: str) -> None:
+def _drop(connection: sqlite3.Connection, place: EntryId) -> None:
     for (number,) in connection.execute(
-        "DELETE FROM geotopics_items WHERE feed = ? AND id = ? RETURNING number", (feed, entry_id)
+        "DELETE FROM geotopics_items WHERE feed = ? AND id = ? RETURNING number", place
     ).fetchall():
         connection.execute("DELETE FROM geotopics_words WHERE rowid = ?", (number,))
 
@@ -99,3 +107,48 @@ def _placed(entry: Entry) -> datetime:
     if published is not None and published < entry.added - BACKLOG:
         return published
     return entry.added
+
+
+def _facts(entry: Entry, tag: dict[str, Any]) -> str:
+    published = min(entry.published or entry.updated or entry.added, entry.added)
+    updated = min(entry.updated or published, entry.last_updated)
+    authors = ", ".join(author.name for author in entry.authors if author.name)
+    link = _web_address(entry.feed.link)
+    facts = {
+        "id": uuid.uuid5(uuid.NAMESPACE_URL, f"{entry.original_feed_url}\n{entry.id}").urn,
+        "link": _web_address(entry.link) or link,
+        "author": _plain(authors) or None,
+        "published": published.isoformat(),
+        "updated": max(published, updated).isoformat(),
+        "added": entry.added.isoformat(),
+        "source": {
+            "url": entry.feed_url,
+            "title": _plain(entry.feed_resolved_title) or entry.feed_url,
+            "link": link,
+        },
+        "topics": known(tag["topics"]),
+        "primary": tag["primary"],
+        "scores": {topic: tag["scores"][topic] for topic in known(tag["scores"])},
+        "model": tag["model"],
+    }
+    return json.dumps(facts, ensure_ascii=False)
+
+
+def _words(entry: Entry) -> tuple[str, str]:
+    title = _plain(entry.title)
+    paragraphs = feed_paragraphs(entry)[1 if title else 0 :]
+    text = _clean("\n\n".join(paragraphs))
+    return title or text[:_TITLE_CHARACTERS] or "Untitled", text
+
+
+def _web_address(link: str | None) -> str | None:
+    link = _clean(link or "")
+    return link if link.lower().startswith(("http://", "https://")) else None
+
+
+def _plain(html: str | None) -> str:
+    return " ".join(_clean(html_to_text(html or "")).split())
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("", text).strip()

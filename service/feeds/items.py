@@ -1,24 +1,15 @@
 """A tagged entry as it is published: plain text, a stable id, dates that are not in the future."""
 
 import json
-import re
-import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from reader import Entry
-
-from service.feeds.plugin import feed_paragraphs
-from service.feeds.text import html_to_text
 from service.topics import TOPICS
 
 EXCERPT_CHARACTERS = 1_000  # of the text that are published; the rest is read at the source
-_TITLE_CHARACTERS = 80  # of a text whose beginning stands in for a title
 _EPOCH = datetime.fromtimestamp(0, UTC)
-
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # XML 1.0 cannot write these
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,40 +63,6 @@ class Item:
     changed: datetime
 
 
-def facts_of(entry: Entry, tag: dict[str, Any]) -> str:
-    """Write down, as JSON, what `item_of` needs beside the words."""
-    published = min(entry.published or entry.updated or entry.added, entry.added)
-    updated = min(entry.updated or published, entry.last_updated)
-    authors = ", ".join(author.name for author in entry.authors if author.name)
-    link = _web_address(entry.feed.link)
-    facts = {
-        "id": uuid.uuid5(uuid.NAMESPACE_URL, f"{entry.original_feed_url}\n{entry.id}").urn,
-        "link": _web_address(entry.link) or link,
-        "author": _plain(authors) or None,
-        "published": published.isoformat(),
-        "updated": max(published, updated).isoformat(),
-        "added": entry.added.isoformat(),
-        "source": {
-            "url": entry.feed_url,
-            "title": _plain(entry.feed_resolved_title) or entry.feed_url,
-            "link": link,
-        },
-        "topics": known(tag["topics"]),
-        "primary": tag["primary"],
-        "scores": {topic: tag["scores"][topic] for topic in known(tag["scores"])},
-        "model": tag["model"],
-    }
-    return json.dumps(facts, ensure_ascii=False)
-
-
-def words_of(entry: Entry) -> tuple[str, str]:
-    """Take title and text of an entry, whole, for search."""
-    title = _plain(entry.title)
-    paragraphs = feed_paragraphs(entry)[1 if title else 0 :]
-    text = _clean("\n\n".join(paragraphs))
-    return title or text[:_TITLE_CHARACTERS] or "Untitled", text
-
-
 def item_of(changed: int, facts: str, title: str, text: str) -> Item:
     """Build an item from what is kept of it; `changed` is in microseconds since 1970."""
     found: dict[str, Any] = json.loads(facts)
@@ -131,19 +88,11 @@ def known(topics: Iterable[str]) -> list[str]:
     return [topic for topic in topics if topic in TOPICS]
 
 
+def mask(topics: Iterable[str]) -> int:
+    """Write topics as the bits of a number."""
+    return sum(1 << TOPICS.index(topic) for topic in set(known(topics)))
+
+
 def microseconds(moment: datetime) -> int:
     """Count the microseconds from 1970 to an aware moment."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _web_address(link: str | None) -> str | None:
-    link = _clean(link or "")
-    return link if link.lower().startswith(("http://", "https://")) else None
-
-
-def _plain(html: str | None) -> str:
-    return " ".join(_clean(html_to_text(html or "")).split())
-
-
-def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("", text).strip()

@@ -10,21 +10,15 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.errors import GeotopicsError
 from service.feeds.database import Database
-from service.feeds.index import mask
-from service.feeds.items import EXCERPT_CHARACTERS, Item, item_of, microseconds
+from service.feeds.items import EXCERPT_CHARACTERS, Item, item_of, mask, microseconds
 from service.topics import TOPICS
 
 MOST = 100  # items on a page
 DEFAULT = 50
 
-_CURSOR = re.compile(r"(-?\d{1,18})\.(\d{1,18})", re.ASCII)
+CURSOR = r"^-?[0-9]{1,18}\.[0-9]{1,18}$"
 _TERM = re.compile(r'"([^"]*)"|([^\s"]+)')
-
-
-class CursorError(GeotopicsError):
-    """A cursor that no page has given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,7 @@ class Selection:
     limit : int
         Items on the page, from 1 to `MOST`.
     after : str or None
-        Cursor of the page before.
+        Cursor of the page before; matches `CURSOR`.
     """
 
     topics: tuple[str, ...] = ()
@@ -78,8 +72,6 @@ def select(database: Database, selection: Selection) -> Page:
 
     Raises
     ------
-    CursorError
-        `after` is no cursor.
     FeedsError
         The database cannot be read.
     """
@@ -114,7 +106,7 @@ def _query(selection: Selection) -> tuple[str, dict[str, str | int]]:
         parameters["since"] = microseconds(selection.since)
     if selection.after is not None:
         conditions.append("(placed, number) < (:placed, :number)")
-        parameters["placed"], parameters["number"] = _place(selection.after)
+        parameters |= zip(("placed", "number"), map(int, selection.after.split(".")), strict=True)
     # The page is found in an index alone; only then are its rows looked up.
     query = f"""
         WITH page AS MATERIALIZED (
@@ -134,10 +126,3 @@ def _match(words: str) -> str:
     # Quoted, nothing in a term is an operator of SQLite's query language.
     terms = [phrase or word for phrase, word in _TERM.findall(words.replace("\0", " "))]
     return " ".join(f'"{term}"' for term in terms) or '""'
-
-
-def _place(cursor: str) -> tuple[int, int]:
-    found = _CURSOR.fullmatch(cursor)
-    if not found:
-        raise CursorError("it is not the cursor that a page of entries gave")
-    return int(found[1]), int(found[2])
