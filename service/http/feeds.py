@@ -92,11 +92,11 @@ def _selection(query: type[FeedQuery], topics: tuple[str, ...] = ()) -> Selectio
     return Selection(
         topics=(*topics, *asked.topics),
         every=asked.all == "1",
-        source=asked.source,
-        words=asked.q,
+        source=asked.source or None,
+        words=asked.q or None,
         since=asked.since,
         limit=asked.limit,
-        after=asked.after if isinstance(asked, EntriesQuery) else None,
+        after=(isinstance(asked, EntriesQuery) and asked.after) or None,
     )
 
 

@@ -193,7 +193,7 @@ def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
             "in": "query",
             "description": schema.pop("description"),
             "explode": False,  # several topics stand behind one another, with commas
-            "schema": {key: value for key, value in schema.items() if value is not None},
+            "schema": {key: value for key, value in schema.items() if value not in (None, "")},
         }
         for name, schema in query.model_json_schema()["properties"].items()
     ]

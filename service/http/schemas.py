@@ -121,7 +121,7 @@ def _moment(value: str) -> datetime:
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?", re.ASCII)
 Moment = Annotated[
-    datetime,
+    datetime | None,
     PlainValidator(_moment),
     WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]}),
 ]
@@ -142,14 +142,14 @@ class FeedQuery(BaseModel):
         default=[], min_length=1, description="Entries that carry one of these."
     )
     all: Literal["0", "1"] = Field(default="0", description="1: entries that carry all of these.")
-    source: (
-        Annotated[str, StringConstraints(min_length=1, max_length=2_000)] | SkipJsonSchema[None]
-    ) = Field(default=None, description="Address of the feed that they are from.")
-    q: Words | SkipJsonSchema[None] = Field(
-        default=None,
+    source: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = Field(
+        default="", description="Address of the feed that they are from."
+    )
+    q: Words = Field(
+        default="",
         description="Words of title or text, in any form; a phrase stands in double quotes.",
     )
-    since: Moment | SkipJsonSchema[None] = Field(
+    since: Moment = Field(
         default=None,
         description="Earliest time of arrival; of publication for what was old when it arrived.",
     )
@@ -159,8 +159,8 @@ class FeedQuery(BaseModel):
 class EntriesQuery(FeedQuery):
     """The same, for a page of them."""
 
-    after: str | None = Field(
-        default=None, pattern=CURSOR, description="`next` of the page before."
+    after: Annotated[str, StringConstraints(pattern=CURSOR)] = Field(
+        default="", description="`next` of the page before."
     )
 
 
