@@ -1,6 +1,5 @@
 """The compiled model: scores texts, and takes a score apart word by word."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import lookup
-from service.lookup import FOUR, PAIR, SIX, VECTOR, WORD, Tables
+from service.lookup import FOUR, IDF, PAIR, SIX, VECTOR, WORD, Tables
 from service.text import normalise
 
 Integers = NDArray[np.int32]
@@ -56,7 +55,6 @@ class Scorer:
 
     def __init__(self, tables: Mapping[str, Any]) -> None:
         self._tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
-        self._thread = threading.local()
         self.bias = self._tables.bias.astype(np.float64)
         self.score([""])  # compiles, or loads what was compiled, before the first request
 
@@ -82,8 +80,6 @@ class Scorer:
             np.frombuffer(b"".join(parts), dtype=np.uint8),
             offsets,
             self._tables,
-            *self._counts(),
-            _space_for(max(lengths, default=0)),
             *scores,
         )
         return scores
@@ -102,40 +98,25 @@ class Scorer:
             What each word and each pair of neighbouring words adds, per topic.
         """
         tables = self._tables
-        data = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
-        found = _space_for(len(data))
-        n_words, _ = lookup.look_up(data, 0, len(data), tables, found)
-        found = found[:n_words]
+        n_topics = len(self.bias)
+        found = lookup.find_words(np.frombuffer(text.encode("utf-8"), dtype=np.uint8), tables)
         word, vector, pair = found[:, WORD], found[:, VECTOR], found[:, PAIR]
 
         damped, counts = _damped(word)
-        first = np.unique(word[word >= 0], return_index=True)[1]
-        values = (damped * tables.idf[word])[word >= 0][first]
-        norm = np.linalg.norm(values) or 1.0
-        words = np.zeros((n_words, len(self.bias)))
-        words += _rows(tables.word_weights, word) * (damped / counts)[:, None] / norm
-        for weights, rows in (
-            (tables.linear_weights, word),
-            (tables.prefix_weights, found[:, FOUR]),
-            (tables.prefix_weights, found[:, SIX]),
-        ):
-            words += _rows(weights, rows) / norm
+        shares = (damped / counts)[:, None]
+        values = _rows(tables.word_values, word)
+        norm = np.sqrt(np.sum(damped * shares[:, 0] * values[:, IDF] ** 2)) or 1.0
+        _, weights, linear, _ = np.split(values, [1, 1 + n_topics, 1 + 2 * n_topics], axis=1)
+        words = weights * shares + linear
+        for column in (FOUR, SIX):
+            words += _rows(tables.prefix_weights, found[:, column])
+        words /= norm
         vectors = _rows(tables.vectors, vector)
-        words += vectors @ tables.directions / (np.linalg.norm(vectors.sum(axis=0)) or 1.0)
+        words += vectors @ tables.directions.T / (np.linalg.norm(vectors.sum(axis=0)) or 1.0)
 
         damped, counts = _damped(pair)
         pairs = _rows(tables.pair_weights, pair) * (damped / counts)[:, None] / norm
         return Contributions(words, pairs[1:])
-
-    def _counts(self) -> tuple[Integers, Integers]:
-        """Arrays that this thread counts in; they are zero whenever nothing is being scored."""
-        if not hasattr(self._thread, "counts"):
-            self._thread.counts = (
-                np.zeros(len(self._tables.idf), dtype=np.int32),
-                np.zeros(len(self._tables.pair_weights), dtype=np.int32),
-            )
-        counts: tuple[Integers, Integers] = self._thread.counts
-        return counts
 
 
 def _encoded(text: str) -> bytes:
@@ -143,11 +124,6 @@ def _encoded(text: str) -> bytes:
     if text.isascii() and "<" not in text and "&" not in text:
         return text.encode("ascii")
     return normalise(text).encode("utf-8")
-
-
-def _space_for(n_bytes: int) -> Integers:
-    """Make room for the words of a text, each of which takes a byte and a separator at least."""
-    return np.empty((n_bytes // 2 + 1, 5), dtype=np.int32)
 
 
 def _damped(rows: Integers) -> tuple[Doubles, Doubles]:

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from service.lookup import FOUR, PAIR, WORD, Tables, table
+from service.lookup import IDF, WEIGHTS, Tables, filter_of, table
+from service.text import tokenise
 from training.features import VECTOR_WEIGHT, weighted_glove
 from training.fit import CalibratedTopics
 from training.terms import prefix_terms, word_terms
 
 Doubles = NDArray[np.float64]
+LINE = 16  # 32-bit floats of a cache line; also what a processor adds up at once
 
 
 def compile_tables(model: CalibratedTopics) -> Tables:
@@ -36,7 +38,13 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     terms = parts["terms"]
     words, pairs, prefixes = (part.get_feature_names_out().tolist() for part in terms.parts_)
     vocabulary, glove = weighted_glove() if "vectors" in parts else ({}, np.empty((0, 0)))
-    all_words = [*words, *sorted(vocabulary.keys() - set(words))]
+    # Texts are never cut into words such as "u.s.".
+    vocabulary = {word: row for word, row in vocabulary.items() if tokenise(word) == [word]}
+    # The most frequent first, so that what is wanted most often lies together.
+    all_words = sorted(
+        vocabulary.keys() | set(words),
+        key=lambda word: (vocabulary.get(word, len(vocabulary)), word),
+    )
 
     weights = feature_weights(model)
     idf = np.concatenate(
@@ -45,24 +53,26 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     by_word, by_pair, by_prefix = np.split(
         weights[: len(idf)] * idf[:, None], [len(words), len(words) + len(pairs)]
     )
-    has_vector = np.array([word in vocabulary for word in all_words])
-    vectors = np.zeros((len(all_words), len(weights) - len(idf)))
-    if vocabulary:
-        rows = [vocabulary[word] for word in all_words if word in vocabulary]
-        vectors[has_vector] = glove[rows]
+    values = np.zeros((len(all_words), 1 + 2 * by_word.shape[1]))
+    row_of = {word: row for row, word in enumerate(all_words)}
+    rows = [row_of[word] for word in words]
+    values[rows, IDF] = idf[: len(words)]
+    values[rows, WEIGHTS : WEIGHTS + by_word.shape[1]] = by_word
+    values[:, WEIGHTS + by_word.shape[1] :] = _by_prefixes(all_words, prefixes, by_prefix)
+    vectors = np.zeros((len(all_words), glove.shape[1]))
+    vectors[[row_of[word] for word in vocabulary]] = glove[list(vocabulary.values())]
     intercepts = [topic["regression"].intercept_[0] for topic in _topics(model)]
+    pair_entries = table(pairs)
     return Tables(
-        *table(all_words, WORD),
-        *table(pairs, PAIR),
-        *table([prefix.removesuffix("*") for prefix in prefixes], FOUR),
-        idf=_floats(_padded(idf[: len(words), None], len(all_words))[:, 0]),
-        word_weights=_floats(_padded(by_word, len(all_words))),
-        linear_weights=_floats(_by_prefixes(all_words, prefixes, by_prefix)),
+        word_entries=table(all_words),
+        pair_entries=pair_entries,
+        prefix_entries=table([prefix.removesuffix("*") for prefix in prefixes]),
+        pair_filter=filter_of(pair_entries),
+        word_values=_padded(values),
         pair_weights=_floats(by_pair),
         prefix_weights=_floats(by_prefix),
-        has_vector=has_vector,
-        vectors=_floats(vectors),
-        directions=_floats(weights[len(idf) :] * VECTOR_WEIGHT),
+        vectors=_padded(vectors),
+        directions=_padded(weights[len(idf) :].T * VECTOR_WEIGHT),
         bias=_floats(np.array(intercepts) * model.slopes_ + model.intercepts_),
     )
 
@@ -95,9 +105,10 @@ def _by_prefixes(words: Sequence[str], prefixes: Sequence[str], weights: Doubles
     return sums
 
 
-def _padded(rows: Doubles, length: int) -> Doubles:
-    """Add rows of zeros, for the words that have a vector only."""
-    return np.concatenate([rows, np.zeros((length - len(rows), rows.shape[1]))])
+def _padded(rows: Doubles) -> NDArray[np.float32]:
+    """Add columns of zeros, up to whole cache lines."""
+    missing = -rows.shape[1] % LINE
+    return _floats(np.pad(rows, ((0, 0), (0, missing))))
 
 
 def _floats(values: NDArray[np.floating]) -> NDArray[np.float32]:
