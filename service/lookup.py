@@ -262,32 +262,25 @@ class Words(NamedTuple):
     found : ndarray of int32, shape (n, 5)
         Rows in the tables, -1 for none, in the columns `WORD`, `VECTOR`, `PAIR`, `FOUR` and `SIX`
         (letters of a prefix). Only unknown words are looked up by their prefixes.
-    first, tf, slots : ndarray of int32, shapes (n,), (n,) and (a power of two, at least 2 n)
-        For counting the words.
+    chosen : ndarray of int32, shape (n,)
+        Those that a loop goes on with.
     """
 
     keys: Keys
     starts: NDArray[np.int64]
     found: Integers
-    first: Integers
-    tf: Integers
-    slots: Integers
+    chosen: Integers
 
 
 @_compiled
 def room(n_bytes: int) -> Words:
     """Make room for the words of a text, each of which takes a byte and a separator at least."""
     n_words = n_bytes // 2 + 1
-    n_slots = 2
-    while n_slots < 2 * n_words:
-        n_slots *= 2
     return Words(
         np.empty((n_words, 3), dtype=np.uint64),
         np.empty(n_words, dtype=np.int64),
         np.empty((n_words, 5), dtype=np.int32),
         np.empty(n_words, dtype=np.int32),
-        np.empty(n_words, dtype=np.int32),
-        np.empty(n_slots, dtype=np.int32),
     )
 
 
@@ -357,7 +350,7 @@ def look_up(data: Bytes, end: int, n_words: int, tables: Tables, words: Words) -
     words : Words
         Its `found` is filled.
     """
-    keys, found, candidates = words.keys, words.found, words.first
+    keys, found, candidates = words.keys, words.found, words.chosen
     pair_filter, word_entries, pair_entries = (
         tables.pair_filter,
         tables.word_entries,
@@ -401,60 +394,42 @@ def _look_up_prefixes(
 
 
 @_compiled
-def _count(n_words: int, column: int, words: Words) -> None:
-    """Count how often what each word is found as in a column stands there, -1 left out.
-
-    Fills `first` with the first word of the text that is found as the same, and `tf` of that word.
-    """
-    found, first, tf, slots = words.found, words.first, words.tf, words.slots
-    size = 2
-    while size < 2 * n_words:
-        size *= 2
-    mask = size - 1
-    for slot in range(size):
-        slots[slot] = -1
-    for word in range(n_words):
-        row = found[word, column]
-        first[word] = word
-        tf[word] = 0
-        if row < 0:
-            continue
-        slot = row & mask
-        while slots[slot] >= 0 and found[slots[slot], column] != row:
-            slot = (slot + 1) & mask
-        if slots[slot] < 0:
-            slots[slot] = word
-        first[word] = slots[slot]
-        tf[slots[slot]] += 1
-
-
-@_compiled
 def _damped(tf: int) -> float:
     return _DAMPED[tf] if tf < len(_DAMPED) else 1 + np.log(tf)
 
 
 @_compiled
-def _sum_terms(n_words: int, tables: Tables, words: Words, sums: Doubles) -> None:
+def _sum_terms(
+    n_words: int, tables: Tables, words: Words, counts: Integers, sums: Doubles
+) -> None:
     """Sum what words, pairs and prefixes add, divided by the norm of the words.
 
     Each occurrence of a term that is damped by its tf adds an equal share.
     """
-    found, first, tf = words.found, words.first, words.tf
+    found, pairs = words.found, words.chosen
     word_values, pair_weights, prefix_weights = (
         tables.word_values,
         tables.pair_weights,
         tables.prefix_weights,
     )
     n_topics = len(sums)
+    pair_counts = counts[len(word_values) :]
+    n_pairs = 0
+    for word in range(n_words):
+        pairs[n_pairs] = found[word, PAIR]
+        n_pairs += found[word, PAIR] >= 0
+        if found[word, WORD] >= 0:
+            counts[found[word, WORD]] += 1
+    for pair in range(n_pairs):
+        pair_counts[pairs[pair]] += 1
+
     squares = 0.0
     sums[:] = 0
-    _count(n_words, WORD, words)
     for word in range(n_words):
         row = found[word, WORD]
         if row >= 0:
-            times = tf[first[word]]
-            damped = _damped(times)
-            share = damped / times
+            damped = _damped(counts[row])
+            share = damped / counts[row]
             squares += damped * share * word_values[row, IDF] ** 2
             for topic in range(n_topics):
                 sums[topic] += (
@@ -467,16 +442,19 @@ def _sum_terms(n_words: int, tables: Tables, words: Words, sums: Doubles) -> Non
             if row >= 0:
                 for topic in range(n_topics):
                     sums[topic] += prefix_weights[row, topic]
-    _count(n_words, PAIR, words)
-    for word in range(n_words):
-        row = found[word, PAIR]
-        if row >= 0:
-            times = tf[first[word]]
-            share = _damped(times) / times
-            for topic in range(n_topics):
-                sums[topic] += share * pair_weights[row, topic]
+    for pair in range(n_pairs):
+        row = pairs[pair]
+        share = _damped(pair_counts[row]) / pair_counts[row]
+        for topic in range(n_topics):
+            sums[topic] += share * pair_weights[row, topic]
     if squares > 0:
         sums /= np.sqrt(squares)
+
+    for word in range(n_words):
+        if found[word, WORD] >= 0:
+            counts[found[word, WORD]] = 0
+    for pair in range(n_pairs):
+        pair_counts[pairs[pair]] = 0
 
 
 @_compiled
@@ -507,6 +485,7 @@ def score(
     data: Bytes,
     offsets: NDArray[np.int64],
     tables: Tables,
+    counts: Integers,
     logits: Doubles,
     coverage: Doubles,
 ) -> None:
@@ -519,6 +498,8 @@ def score(
     offsets : ndarray of int64, shape (n_texts + 1,)
         Where each begins, and where the last one ends.
     tables : Tables
+    counts : ndarray of int32, shape (n_words + n_pairs,)
+        All zero, before and after; nobody else may use them meanwhile.
     logits : ndarray of shape (n_texts, n_topics)
         Is filled.
     coverage : ndarray of shape (n_texts,)
@@ -534,7 +515,7 @@ def score(
         end = offsets[text + 1]
         n_words, n_signs = cut(data, offsets[text], end, words)
         look_up(data, end, n_words, tables, words)
-        _sum_terms(n_words, tables, words, sums)
+        _sum_terms(n_words, tables, words, counts, sums)
         _sum_vectors(n_words, tables, words, total, sums)
         for topic in range(len(sums)):
             logits[text, topic] = tables.bias[topic] + sums[topic]

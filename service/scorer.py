@@ -1,6 +1,8 @@
 """The compiled model: scores texts, and takes a score apart word by word."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,10 +10,12 @@ from numpy.typing import NDArray
 
 from service import lookup
 from service.lookup import FOUR, IDF, PAIR, SIX, VECTOR, WORD, Tables
-from service.text import normalise
+from service.text import normalise_beyond_ascii
 
 Integers = NDArray[np.int32]
 Doubles = NDArray[np.float64]
+
+_CHUNK = 500  # texts; their bytes stay in the processor's cache
 
 
 class Scores(NamedTuple):
@@ -55,34 +59,47 @@ class Scorer:
 
     def __init__(self, tables: Mapping[str, Any]) -> None:
         self._tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
+        self._counts: list[Integers] = []  # for calls to take and give back; all zero in here
         self.bias = self._tables.bias.astype(np.float64)
         self.score([""])  # compiles, or loads what was compiled, before the first request
 
-    def score(self, texts: Sequence[str]) -> Scores:
+    def score(self, texts: Sequence[str], *, threads: int = 1) -> Scores:
         """Score texts.
 
         Parameters
         ----------
         texts : sequence of str
+        threads : int, default=1
+            How many threads share the work, which is worth while from some thousand texts on.
 
         Returns
         -------
         Scores
         """
-        parts = [_encoded(text) for text in texts]
-        lengths = [len(part) for part in parts]
-        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        scores = Scores(
-            np.empty((len(parts), len(self.bias))), np.empty(len(parts), dtype=np.float64)
-        )
-        lookup.score(
-            np.frombuffer(b"".join(parts), dtype=np.uint8),
-            offsets,
-            self._tables,
-            *scores,
-        )
+        scores = Scores(np.empty((len(texts), len(self.bias))), np.empty(len(texts)))
+        starts = range(0, len(texts), _CHUNK)
+
+        def score_chunk(start: int) -> None:
+            chunk = slice(start, start + _CHUNK)
+            self._score(texts[chunk], scores.logits[chunk], scores.coverage[chunk])
+
+        if threads > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                deque(pool.map(score_chunk, starts), maxlen=0)
+        else:
+            for start in starts:
+                score_chunk(start)
         return scores
+
+    def _score(self, texts: Sequence[str], logits: Doubles, coverage: Doubles) -> None:
+        data, offsets = joined(texts)
+        try:
+            counts = self._counts.pop()
+        except IndexError:
+            n_terms = len(self._tables.word_values) + len(self._tables.pair_weights)
+            counts = np.zeros(n_terms, dtype=np.int32)
+        lookup.score(data, offsets, self._tables, counts, logits, coverage)
+        self._counts.append(counts)
 
     def contributions(self, text: str) -> Contributions:
         """Take the logits of one text apart.
@@ -119,11 +136,18 @@ class Scorer:
         return Contributions(words, pairs[1:])
 
 
-def _encoded(text: str) -> bytes:
-    # Plain text needs no normalising: the pass itself takes capitals for small letters.
-    if text.isascii() and "<" not in text and "&" not in text:
-        return text.encode("ascii")
-    return normalise(text).encode("utf-8")
+def joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Normalise texts and put them one after the other, as `service.lookup.score` takes them.
+
+    Returns
+    -------
+    data : ndarray of uint8
+    offsets : ndarray of int64, shape (n_texts + 1,)
+    """
+    parts = [normalise_beyond_ascii(text).encode() for text in texts]
+    offsets = np.zeros(len(parts) + 1, dtype=np.int64)
+    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    return np.frombuffer(b"".join(parts), dtype=np.uint8), offsets
 
 
 def _damped(rows: Integers) -> tuple[Doubles, Doubles]:
