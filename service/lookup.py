@@ -24,12 +24,24 @@ filter says so before the large table is asked.
 Everything is compiled by numba, once for each machine, and runs without Python's lock.
 """
 
+import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+# numba imports scipy for matrix products, which are not compiled here, and does without where it is
+# missing. That saves every start a quarter of a second and every worker 30 MB.
+_hidden = {} if "scipy" in sys.modules else {"scipy": None}
+sys.modules.update(_hidden)  # type: ignore[arg-type]
+try:
+    import numba.np.arraymath  # noqa: F401 - it is this module that looks for scipy, and only once
+    from numba import njit
+finally:
+    for _name in _hidden:
+        del sys.modules[_name]
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -40,7 +52,9 @@ Doubles = NDArray[np.float64]
 WORD, VECTOR, PAIR, FOUR, SIX = range(5)  # columns of what a text's words are found as
 IDF, WEIGHTS = range(2)  # columns of what a word weighs; linear weights follow the weights
 PREFIX_LETTERS = (4, 6)
+DECIMALS = 6  # of probabilities and coverage; finer than any difference that means something
 
+_UNITS = 10.0**DECIMALS
 _MIX = np.uint64(0xFF51AFD7ED558CCD)
 _PAIR = np.uint64(0x9E3779B97F4A7C15)
 _ROW = np.uint64(0xFFFFFF)  # bits of an entry that hold a row, plus one
@@ -88,11 +102,13 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 def _compiled(function: Function) -> Function:
     # Sums may be taken in any order, several numbers at a time; nothing is infinite here.
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+    compiler = partial(
+        njit, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+    )
     try:
-        return cast(Function, njit(cache=True, **options)(function))
+        return cast(Function, compiler(cache=True)(function))
     except RuntimeError:  # neither the package nor the home folder can be written
-        return cast(Function, njit(**options)(function))
+        return cast(Function, compiler()(function))
 
 
 def _classes() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
@@ -311,7 +327,7 @@ def cut(data: Bytes, start: int, end: int, words: Words) -> tuple[int, int]:
         kind = _SHAPE[data[place]] if place < end else np.uint16(0)
         if kind != 0:
             group = (group << _EIGHT) | np.uint64(kind & 255)
-            seen |= kind
+            seen |= int(kind)
             size += 1
             if size == 8:
                 state = _mixed(state ^ group)
@@ -395,46 +411,42 @@ def _look_up_prefixes(
 
 @_compiled
 def _damped(tf: int) -> float:
-    return _DAMPED[tf] if tf < len(_DAMPED) else 1 + np.log(tf)
+    return float(_DAMPED[tf] if tf < len(_DAMPED) else 1 + np.log(tf))
 
 
 @_compiled
-def _sum_terms(
-    n_words: int, tables: Tables, words: Words, counts: Integers, sums: Doubles
-) -> None:
+def _sum_terms(n_words: int, tables: Tables, words: Words, counts: Integers, sums: Doubles) -> None:
     """Sum what words, pairs and prefixes add, divided by the norm of the words.
 
     Each occurrence of a term that is damped by its tf adds an equal share.
     """
-    found, pairs = words.found, words.chosen
-    word_values, pair_weights, prefix_weights = (
-        tables.word_values,
-        tables.pair_weights,
-        tables.prefix_weights,
-    )
+    sums[:] = 0
+    squares = _sum_words(n_words, tables, words.found, counts[: len(tables.word_values)], sums)
+    _sum_pairs(n_words, tables.pair_weights, words, counts[len(tables.word_values) :], sums)
+    if squares > 0:
+        sums /= np.sqrt(squares)
+
+
+@_compiled
+def _sum_words(
+    n_words: int, tables: Tables, found: Integers, counts: Integers, sums: Doubles
+) -> float:
+    """Add what words and prefixes add, and return the square of the words' norm."""
+    values, prefix_weights = tables.word_values, tables.prefix_weights
     n_topics = len(sums)
-    pair_counts = counts[len(word_values) :]
-    n_pairs = 0
     for word in range(n_words):
-        pairs[n_pairs] = found[word, PAIR]
-        n_pairs += found[word, PAIR] >= 0
         if found[word, WORD] >= 0:
             counts[found[word, WORD]] += 1
-    for pair in range(n_pairs):
-        pair_counts[pairs[pair]] += 1
-
     squares = 0.0
-    sums[:] = 0
     for word in range(n_words):
         row = found[word, WORD]
         if row >= 0:
             damped = _damped(counts[row])
             share = damped / counts[row]
-            squares += damped * share * word_values[row, IDF] ** 2
+            squares += damped * share * values[row, IDF] ** 2
             for topic in range(n_topics):
                 sums[topic] += (
-                    share * word_values[row, WEIGHTS + topic]
-                    + word_values[row, WEIGHTS + n_topics + topic]
+                    share * values[row, WEIGHTS + topic] + values[row, WEIGHTS + n_topics + topic]
                 )
             continue
         for column in (FOUR, SIX):
@@ -442,19 +454,30 @@ def _sum_terms(
             if row >= 0:
                 for topic in range(n_topics):
                     sums[topic] += prefix_weights[row, topic]
-    for pair in range(n_pairs):
-        row = pairs[pair]
-        share = _damped(pair_counts[row]) / pair_counts[row]
-        for topic in range(n_topics):
-            sums[topic] += share * pair_weights[row, topic]
-    if squares > 0:
-        sums /= np.sqrt(squares)
-
     for word in range(n_words):
         if found[word, WORD] >= 0:
             counts[found[word, WORD]] = 0
+    return squares
+
+
+@_compiled
+def _sum_pairs(
+    n_words: int, weights: Floats, words: Words, counts: Integers, sums: Doubles
+) -> None:
+    found, pairs = words.found, words.chosen
+    n_pairs = 0
+    for word in range(n_words):
+        pairs[n_pairs] = found[word, PAIR]
+        n_pairs += found[word, PAIR] >= 0
     for pair in range(n_pairs):
-        pair_counts[pairs[pair]] = 0
+        counts[pairs[pair]] += 1
+    for pair in range(n_pairs):
+        row = pairs[pair]
+        share = _damped(counts[row]) / counts[row]
+        for topic in range(len(sums)):
+            sums[topic] += share * weights[row, topic]
+    for pair in range(n_pairs):
+        counts[pairs[pair]] = 0
 
 
 @_compiled
@@ -487,6 +510,7 @@ def score(
     tables: Tables,
     counts: Integers,
     logits: Doubles,
+    probabilities: Doubles,
     coverage: Doubles,
 ) -> None:
     """Score texts.
@@ -500,10 +524,10 @@ def score(
     tables : Tables
     counts : ndarray of int32, shape (n_words + n_pairs,)
         All zero, before and after; nobody else may use them meanwhile.
-    logits : ndarray of shape (n_texts, n_topics)
-        Is filled.
+    logits, probabilities : ndarray of shape (n_texts, n_topics)
+        Are filled; probabilities are rounded to `DECIMALS`.
     coverage : ndarray of shape (n_texts,)
-        Is filled with the share of known words among all words and signs of source code.
+        Is filled with the rounded share of known words among all words and signs of source code.
     """
     longest = 0
     for text in range(len(logits)):
@@ -518,8 +542,16 @@ def score(
         _sum_terms(n_words, tables, words, counts, sums)
         _sum_vectors(n_words, tables, words, total, sums)
         for topic in range(len(sums)):
-            logits[text, topic] = tables.bias[topic] + sums[topic]
-        coverage[text] = _count_known(n_words, tables, words) / max(1, n_words + n_signs)
+            logit = tables.bias[topic] + sums[topic]
+            logits[text, topic] = logit
+            probabilities[text, topic] = _rounded(1 / (1 + np.exp(-logit)))
+        n_known = _count_known(n_words, tables, words)
+        coverage[text] = _rounded(n_known / max(1, n_words + n_signs))
+
+
+@_compiled
+def _rounded(share: float) -> float:
+    return float(np.rint(share * _UNITS) / _UNITS)
 
 
 @_compiled

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,12 +27,15 @@ class Scores(NamedTuple):
     ----------
     logits : ndarray of shape (n_texts, n_topics)
         Of the calibrated probabilities; the bias for a text without a known word.
+    probabilities : ndarray of shape (n_texts, n_topics)
+        Calibrated, in [0, 1], rounded to `service.lookup.DECIMALS`.
     coverage : ndarray of shape (n_texts,)
-        Share of known words, in [0, 1]; 0 for a text without words. Signs that source code is full
-        of and prose does without count as unknown words.
+        Rounded share of known words, in [0, 1]; 0 for a text without words. Signs that source code
+        is full of and prose does without count as unknown words.
     """
 
     logits: Doubles
+    probabilities: Doubles
     coverage: Doubles
 
 
@@ -76,29 +81,26 @@ class Scorer:
         -------
         Scores
         """
-        scores = Scores(np.empty((len(texts), len(self.bias))), np.empty(len(texts)))
-        starts = range(0, len(texts), _CHUNK)
-
-        def score_chunk(start: int) -> None:
-            chunk = slice(start, start + _CHUNK)
-            self._score(texts[chunk], scores.logits[chunk], scores.coverage[chunk])
-
-        if threads > 1:
+        shape = len(texts), len(self.bias)
+        scores = Scores(np.empty(shape), np.empty(shape), np.empty(len(texts)))
+        chunks = [slice(start, start + _CHUNK) for start in range(0, len(texts), _CHUNK)]
+        score = partial(self._score, texts, scores)
+        if threads > 1 and len(chunks) > 1:
             with ThreadPoolExecutor(threads) as pool:
-                deque(pool.map(score_chunk, starts), maxlen=0)
+                deque(pool.map(score, chunks), maxlen=0)
         else:
-            for start in starts:
-                score_chunk(start)
+            for chunk in chunks:
+                score(chunk)
         return scores
 
-    def _score(self, texts: Sequence[str], logits: Doubles, coverage: Doubles) -> None:
-        data, offsets = joined(texts)
+    def _score(self, texts: Sequence[str], scores: Scores, chunk: slice) -> None:
+        data, offsets = joined(texts[chunk])
         try:
             counts = self._counts.pop()
         except IndexError:
             n_terms = len(self._tables.word_values) + len(self._tables.pair_weights)
             counts = np.zeros(n_terms, dtype=np.int32)
-        lookup.score(data, offsets, self._tables, counts, logits, coverage)
+        lookup.score(data, offsets, self._tables, counts, *(rows[chunk] for rows in scores))
         self._counts.append(counts)
 
     def contributions(self, text: str) -> Contributions:
@@ -145,8 +147,8 @@ def joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     offsets : ndarray of int64, shape (n_texts + 1,)
     """
     parts = [normalise_beyond_ascii(text).encode() for text in texts]
-    offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-    np.cumsum([len(part) for part in parts], out=offsets[1:])
+    ends = accumulate(map(len, parts), initial=0)
+    offsets = np.fromiter(ends, dtype=np.int64, count=len(parts) + 1)
     return np.frombuffer(b"".join(parts), dtype=np.uint8), offsets
 
 

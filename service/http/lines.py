@@ -8,7 +8,7 @@ client may be waiting for an answer before it sends the next line, is read byte 
 from collections.abc import Iterator
 from typing import Protocol
 
-_BLOCK_BYTES = 16_384  # some fifty lines of news
+_BLOCK_BYTES = 65_536  # some two hundred lines of news
 
 
 class Body(Protocol):
