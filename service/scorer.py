@@ -63,10 +63,12 @@ class Scorer:
     """
 
     def __init__(self, tables: Mapping[str, Any]) -> None:
-        self._tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
+        self.tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
         self._counts: list[Integers] = []  # for calls to take and give back; all zero in here
-        self.bias = self._tables.bias.astype(np.float64)
-        self.score([""])  # compiles, or loads what was compiled, before the first request
+        self.bias = self.tables.bias.astype(np.float64)
+        # Compiles, or loads what was compiled, before the first request.
+        self.score([""])
+        self.contributions("")
 
     def score(self, texts: Sequence[str], *, threads: int = 1) -> Scores:
         """Score texts.
@@ -98,9 +100,9 @@ class Scorer:
         try:
             counts = self._counts.pop()
         except IndexError:
-            n_terms = len(self._tables.word_values) + len(self._tables.pair_weights)
+            n_terms = len(self.tables.word_values) + len(self.tables.pair_weights)
             counts = np.zeros(n_terms, dtype=np.int32)
-        lookup.score(data, offsets, self._tables, counts, *(rows[chunk] for rows in scores))
+        lookup.score(data, offsets, self.tables, counts, *(rows[chunk] for rows in scores))
         self._counts.append(counts)
 
     def contributions(self, text: str) -> Contributions:
@@ -116,7 +118,7 @@ class Scorer:
         Contributions
             What each word and each pair of neighbouring words adds, per topic.
         """
-        tables = self._tables
+        tables = self.tables
         n_topics = len(self.bias)
         found = lookup.find_words(np.frombuffer(text.encode("utf-8"), dtype=np.uint8), tables)
         word, vector, pair = found[:, WORD], found[:, VECTOR], found[:, PAIR]

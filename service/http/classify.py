@@ -1,15 +1,17 @@
 """``POST /v1/classify``: tags one paragraph, many, an article, or a stream of lines."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from service import lines
 from service.classifier import Classifier, Result
 from service.config import Settings
-from service.http import bodies, lines
+from service.http import bodies
 from service.http.model import CurrentModel
 from service.http.problems import ProblemError
 from service.http.schemas import (
@@ -27,6 +29,7 @@ from service.text import split_paragraphs
 JSON = "application/json"
 PLAIN = "text/plain"
 NDJSON = "application/x-ndjson"
+_BLOCK_BYTES = 65_536  # some two hundred lines of news
 
 
 def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
@@ -50,11 +53,11 @@ def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
         return Response(to_json(answer(current.get(), asked)), content_type=JSON)
 
     def answer_lines() -> Response:
-        batches = lines.batches(
-            request.stream,
-            announced=request.content_length is not None,
-            limit=settings.max_body_bytes,
-        )
+        # Granian's `readline` loses lines, and its `read` waits until all bytes are there. So a
+        # body of unannounced length, behind which a client may be waiting for an answer before it
+        # sends the next line, is read byte by byte.
+        size = 1 if request.content_length is None else _BLOCK_BYTES
+        batches = lines.batches(partial(request.stream.read, size), settings.max_body_bytes)
         return Response(_answer_lines(current.get(), batches, settings), content_type=NDJSON)
 
     return routes
