@@ -11,6 +11,7 @@ A topic's logit is a sum::
     bias + sum over words and pairs  (1 + log tf) weight     / |words|
          + sum over prefixes         tf weight               / |words|
          + sum over words            tf vector . direction   / |vectors|
+         + sum over states, the first `MOST_STATES` that are named, of weight of being the n-th
 
 where ``|words|`` is the Euclidean norm of the values ``(1 + log tf) idf`` of a text's words, and
 ``|vectors|`` that of the sum of their vectors; idf, the weight of the kind of term and the slope of
@@ -50,7 +51,8 @@ Keys = NDArray[np.uint64]
 Doubles = NDArray[np.float64]
 
 WORD, VECTOR, PAIR, FOUR, SIX = range(5)  # columns of what a text's words are found as
-IDF, WEIGHTS = range(2)  # columns of what a word weighs; linear weights follow the weights
+IDF, STATE, WEIGHTS = range(3)  # columns of a word's values; linear weights follow the weights
+MOST_STATES = 4  # different ones that count; a text that names five says no more
 PREFIX_LETTERS = (4, 6)
 DECIMALS = 6  # of probabilities and coverage; finer than any difference that means something
 
@@ -74,11 +76,14 @@ class Tables(NamedTuple):
         and of all prefixes, as `table` builds them.
     pair_filter : ndarray of uint8
         What `filter_of` builds of the pairs' table.
-    word_values : ndarray of shape (n_words, at least 1 + 2 * n_topics)
-        A word's idf, 0 where it has a vector only; its weights; and the sums of the weights of its
-        prefixes, so that only unknown words look theirs up.
+    word_values : ndarray of shape (n_words, at least 2 + 2 * n_topics)
+        A word's idf, 0 where it has a vector only; the number of the state that it names, 0 for
+        none; its weights; and the sums of the weights of its prefixes, so that only unknown words
+        look theirs up.
     pair_weights : ndarray of shape (n_pairs, n_topics)
     prefix_weights : ndarray of shape (n_prefixes, n_topics)
+    state_weights : ndarray of shape (MOST_STATES, n_topics)
+        What the first mention of a text's n-th state adds.
     vectors : ndarray of shape (n_words, n_dimensions)
         Zeros for a word that has none. Fastest with a multiple of 16 dimensions.
     directions : ndarray of shape (n_topics, n_dimensions)
@@ -92,6 +97,7 @@ class Tables(NamedTuple):
     word_values: Floats
     pair_weights: Floats
     prefix_weights: Floats
+    state_weights: Floats
     vectors: Floats
     directions: Floats
     bias: Floats
@@ -481,6 +487,40 @@ def _sum_pairs(
 
 
 @_compiled
+def find_states(found: Integers, tables: Tables, mentions: Integers) -> int:
+    """Find the words that are the first to name a state.
+
+    Parameters
+    ----------
+    found : ndarray of int32, shape (n_words, 5)
+        Of the words of one text.
+    tables : Tables
+    mentions : ndarray of int32, shape (at least `MOST_STATES` or n_words,)
+        Its beginning is filled with the places of those words, in order.
+
+    Returns
+    -------
+    int
+        How many there are, at most `MOST_STATES`.
+    """
+    values = tables.word_values
+    n_states = 0
+    for word in range(len(found)):
+        row = found[word, WORD]
+        if row < 0 or values[row, STATE] == 0:
+            continue
+        known = False
+        for earlier in range(n_states):
+            known |= values[found[mentions[earlier], WORD], STATE] == values[row, STATE]
+        if not known:
+            mentions[n_states] = word
+            n_states += 1
+            if n_states == MOST_STATES:
+                break
+    return n_states
+
+
+@_compiled
 def _sum_vectors(n_words: int, tables: Tables, words: Words, total: Floats, sums: Doubles) -> None:
     """Project the sum of the vectors, scaled to unit length, and add it to the sums."""
     found, vectors, directions = words.found, tables.vectors, tables.directions
@@ -540,6 +580,9 @@ def score(
         n_words, n_signs = cut(data, offsets[text], end, words)
         look_up(data, end, n_words, tables, words)
         _sum_terms(n_words, tables, words, counts, sums)
+        for state in range(find_states(words.found[:n_words], tables, words.chosen)):
+            for topic in range(len(sums)):
+                sums[topic] += tables.state_weights[state, topic]
         _sum_vectors(n_words, tables, words, total, sums)
         for topic in range(len(sums)):
             logit = tables.bias[topic] + sums[topic]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import lookup
-from service.lookup import FOUR, IDF, PAIR, SIX, VECTOR, WORD, Tables
+from service.lookup import FOUR, IDF, MOST_STATES, PAIR, SIX, VECTOR, WEIGHTS, WORD, Tables
 from service.text import normalise_beyond_ascii
 
 Integers = NDArray[np.int32]
@@ -127,11 +127,14 @@ class Scorer:
         shares = (damped / counts)[:, None]
         values = _rows(tables.word_values, word)
         norm = np.sqrt(np.sum(damped * shares[:, 0] * values[:, IDF] ** 2)) or 1.0
-        _, weights, linear, _ = np.split(values, [1, 1 + n_topics, 1 + 2 * n_topics], axis=1)
+        weights, linear = np.split(values[:, WEIGHTS : WEIGHTS + 2 * n_topics], 2, axis=1)
         words = weights * shares + linear
         for column in (FOUR, SIX):
             words += _rows(tables.prefix_weights, found[:, column])
         words /= norm
+        mentions = np.empty(MOST_STATES, dtype=np.int32)
+        n_states = lookup.find_states(found, tables, mentions)
+        words[mentions[:n_states]] += tables.state_weights[:n_states]
         vectors = _rows(tables.vectors, vector)
         words += vectors @ tables.directions.T / (np.linalg.norm(vectors.sum(axis=0)) or 1.0)
 

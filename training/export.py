@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from service.lookup import IDF, WEIGHTS, Tables, filter_of, table
+from service.lookup import IDF, STATE, WEIGHTS, Tables, filter_of, table
 from service.text import tokenise
-from training.features import VECTOR_WEIGHT, weighted_glove
+from training.features import STATE_WEIGHT, VECTOR_WEIGHT, weighted_glove
 from training.fit import CalibratedTopics
-from training.terms import prefix_terms, word_terms
+from training.terms import STATE_TERMS, STATES, prefix_terms, word_terms
 
 Doubles = NDArray[np.float64]
 LINE = 16  # 32-bit floats of a cache line; also what a processor adds up at once
@@ -42,7 +42,7 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     vocabulary = {word: row for word, row in vocabulary.items() if tokenise(word) == [word]}
     # The most frequent first, so that what is wanted most often lies together.
     all_words = sorted(
-        vocabulary.keys() | set(words),
+        vocabulary.keys() | set(words) | STATES.keys(),
         key=lambda word: (vocabulary.get(word, len(vocabulary)), word),
     )
 
@@ -53,10 +53,12 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     by_word, by_pair, by_prefix = np.split(
         weights[: len(idf)] * idf[:, None], [len(words), len(words) + len(pairs)]
     )
-    values = np.zeros((len(all_words), 1 + 2 * by_word.shape[1]))
+    by_state, by_dimension = np.split(weights[len(idf) :], [len(STATE_TERMS)])
+    values = np.zeros((len(all_words), WEIGHTS + 2 * by_word.shape[1]))
     row_of = {word: row for row, word in enumerate(all_words)}
     rows = [row_of[word] for word in words]
     values[rows, IDF] = idf[: len(words)]
+    values[[row_of[name] for name in STATES], STATE] = list(STATES.values())
     values[rows, WEIGHTS : WEIGHTS + by_word.shape[1]] = by_word
     values[:, WEIGHTS + by_word.shape[1] :] = _by_prefixes(all_words, prefixes, by_prefix)
     vectors = np.zeros((len(all_words), glove.shape[1]))
@@ -71,8 +73,9 @@ def compile_tables(model: CalibratedTopics) -> Tables:
         word_values=_padded(values),
         pair_weights=_floats(by_pair),
         prefix_weights=_floats(by_prefix),
+        state_weights=_floats(by_state * STATE_WEIGHT),
         vectors=_padded(vectors),
-        directions=_padded(weights[len(idf) :].T * VECTOR_WEIGHT),
+        directions=_padded(by_dimension.T * VECTOR_WEIGHT),
         bias=_floats(np.array(intercepts) * model.slopes_ + model.intercepts_),
     )
 
@@ -80,7 +83,7 @@ def compile_tables(model: CalibratedTopics) -> Tables:
 def term_names(model: CalibratedTopics) -> list[str]:
     """Return the terms of a fitted model in the order of their features."""
     terms = dict(model.estimator_["features"]["parts"].transformer_list)["terms"]
-    return [name for part in terms.parts_ for name in part.get_feature_names_out()]
+    return [*(name for part in terms.parts_ for name in part.get_feature_names_out()), *STATE_TERMS]
 
 
 def feature_weights(model: CalibratedTopics) -> Doubles:

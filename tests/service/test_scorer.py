@@ -7,29 +7,35 @@ from service.scorer import Scorer
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    """Two topics, two words, a pair, a prefix and two vectors."""
+    """Two topics, two words, a pair, a prefix, two vectors, and two states, one of which has two names."""
     floats = np.float32
     pairs = table(["steel tariff"])
     return Scorer(
         Tables(
-            word_entries=table(["steel", "tariff", "levy", "00", "25"]),
+            word_entries=table(["steel", "tariff", "levy", "00", "25", "iran", "tehran", "oman"]),
             pair_entries=pairs,
             prefix_entries=table(["tari"]),
             pair_filter=filter_of(pairs),
             word_values=np.array(
-                # idf, weights, sums of the weights of prefixes
+                # idf, state, weights, sums of the weights of prefixes
                 [
-                    [1, 1, 0, 0, 0],
-                    [2, 4, 2, 4, 4],
-                    [0, 0, 0, 0, 0],
-                    [1, 0, 3, 0, 0],
-                    [0, 0, 0, 0, 0],
+                    [1, 0, 1, 0, 0, 0],
+                    [2, 0, 4, 2, 4, 4],
+                    [0, 0, 0, 0, 0, 0],
+                    [1, 0, 0, 3, 0, 0],
+                    [0, 0, 0, 0, 0, 0],
+                    [0, 7, 0, 0, 0, 0],
+                    [0, 7, 0, 0, 0, 0],
+                    [0, 8, 0, 0, 0, 0],
                 ],
                 dtype=floats,
             ),
             pair_weights=np.array([[9, -3]], dtype=floats),
             prefix_weights=np.array([[4, 4]], dtype=floats),
-            vectors=np.array([[0, 0], [3, 4], [6, 8], [0, 0], [4, 3]], dtype=floats),
+            state_weights=np.array([[10, 1], [20, 2], [40, 4], [80, 8]], dtype=floats),
+            vectors=np.array(
+                [[0, 0], [3, 4], [6, 8], [0, 0], [4, 3], [0, 0], [0, 0], [0, 0]], dtype=floats
+            ),
             directions=np.array([[1, 0], [0, 1]], dtype=floats),
             bias=np.array([-1, 0.5], dtype=floats),
         )._asdict()
@@ -124,3 +130,14 @@ def test_every_term_is_found_at_its_place_and_no_other(scorer: Scorer) -> None:
     np.testing.assert_array_equal(find_words(data, tables)[:, VECTOR], range(5000))
     unknown = np.frombuffer(" ".join(f"{word}x" for word in words).encode(), dtype=np.uint8)
     assert (find_words(unknown, tables)[:, VECTOR] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "added"),
+    [("Iran", 10), ("Iran, Tehran", 10), ("Tehran and Oman", 30), ("Oman: Iran; Oman", 30)],
+)
+def test_each_state_counts_at_its_first_mention(scorer: Scorer, text: str, added: int) -> None:
+    assert scorer.score([text]).logits[0][0] == pytest.approx(-1 + added)
+    shares = scorer.contributions(text.lower()).words[:, 0]
+    assert shares[0] == 10
+    assert shares.sum() == pytest.approx(added)
