@@ -26,7 +26,7 @@ help: ## list the targets
 	@touch $@
 
 .venv/.dev: .venv/.runtime
-	@$(PIP_INSTALL) --editable '.[dev]'
+	@$(PIP_INSTALL) --editable '.[archive,dev]'
 	@touch $@
 
 setup: .venv/.runtime ## make the virtual environment and install into it
