@@ -27,6 +27,7 @@ from service.archive.layout import ArchiveError, Outcome, Output, Partition
 from service.archive.partition import tag_partition
 from service.classifier import Classifier
 from service.cli import main
+from service.errors import GeotopicsError
 from service.records import MAX_LINE_BYTES
 from service.store import ModelStore
 from service.topics import TOPICS
@@ -215,7 +216,7 @@ def test_bad_rows_are_listed_with_partition_number_and_reason(
     (source / "sub" / "a.jsonl").write_bytes(
         good + b"{\n" + as_json({"text": 5}) + b'{"text": "\xff"}\n' + long + good
     )
-    cells = pa.array([b"\xff", b"", None, TARIFFS.encode()] + [b"x" * (MAX_LINE_BYTES + 1)])
+    cells = pa.array([b"\xff", b"", None, TARIFFS.encode(), b"x" * (MAX_LINE_BYTES + 1)])
     pq.write_table(pa.table({"text": cells.view(pa.string())}), source / "b.parquet")
 
     done = archive(cluster, source, target)
@@ -270,3 +271,203 @@ def test_bad_partitions_are_reported_and_do_not_stop_the_others(
         [line] = [line for line in done.stderr.splitlines() if f"{source}/{name}: " in line]
         assert reason in line
     assert set(content(target)) == {"a.jsonl", "_archive.json", "_done/a.jsonl.json"}
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
+    """An archive that takes a second or two, in eight partitions."""
+    folder = tmp_path_factory.mktemp("large")
+    for number in range(8):
+        rows = [{"id": n, "text": text} for n, text in enumerate(texts * 4)]
+        (folder / f"{number}.jsonl").write_bytes(as_json(*rows, {"text": number}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    cluster: LocalCluster, large: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    target = tmp_path_factory.mktemp("undisturbed")
+    assert archive(cluster, large, target).exit_code == 1
+    assert len(content(target)) == 8 * 3 + 1
+    return target
+
+
+def test_after_a_kill_of_the_command_a_second_run_does_the_rest_to_the_same_bytes(
+    large: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out"
+    geotopics = str(Path(sys.executable).parent / "geotopics")
+    command = [geotopics, "archive", "--workers", "1", str(large), str(target)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not list(target.glob("_done/*")) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+    done = {name: (target / name).stat().st_mtime_ns for name in finished(target)}
+    assert 0 < len(done) < 8
+    (target / "_writing").mkdir(exist_ok=True)
+    (target / "_writing" / "left-by-a-crash").write_bytes(b"half a file")
+
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert again.returncode == 1  # for the rejected rows
+    assert f"in {8 - len(done)} files; {len(done)} files were done before." in again.stdout
+    assert "Dashboard: http://127.0.0.1:" in again.stderr
+    assert {name: (target / name).stat().st_mtime_ns for name in done} == done
+    assert content(target) == content(undisturbed)
+
+
+def finished(target: Path) -> list[str]:
+    return [record.stem for record in target.glob("_done/*.json")]
+
+
+def test_a_killed_worker_costs_one_partition_s_retry(
+    large: Path, undisturbed: Path, cluster: LocalCluster, tmp_path: Path, model_store: ModelStore
+) -> None:
+    version = model_store.current()
+    assert version is not None
+    output = Output.at(str(tmp_path / "out"), "text", version)
+    output.claim()
+    partitions = layout.find([str(large)], output).partitions
+    with Client(cluster) as client:
+        outcomes = run.tag_partitions(client, partitions, output)
+        told = [next(outcomes)[1]]
+        victim = next(iter(client.run(os.getpid).values()))
+        os.kill(victim, signal.SIGKILL)
+        root = Path(output.root)
+        done = {name: (root / name).stat().st_mtime_ns for name in finished(root)}
+        told += [outcome for _, outcome in outcomes]
+        assert victim not in client.run(os.getpid).values()
+    output.clear()
+    assert len(done) < 8
+    assert {name: (root / name).stat().st_mtime_ns for name in done} == done
+    assert [outcome.failure for outcome in told] == [None] * 8
+    assert content(root) == content(undisturbed)
+
+
+def test_input_and_output_may_be_urls(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/desk/2024/a.jsonl", as_json({"text": TARIFFS}, {"text": ""}))
+    memory.pipe("/desk/2025/a.jsonl", as_json({"text": FOOTBALL}))
+    (tmp_path / "b.jsonl").write_bytes(as_json({"text": TARIFFS}))
+    inputs = ["memory://desk/*/*.jsonl", f"file://{tmp_path}/b.jsonl"]
+    with LocalCluster(processes=False, n_workers=1, dashboard_address=None) as threads:
+        assert archive(threads, *inputs, "memory://tagged").exit_code == 1
+        again = archive(threads, *inputs, "memory://tagged")
+    assert again.stdout == "0 paragraphs tagged in 0 files; 3 files were done before.\n"
+    assert json.loads(memory.cat_file("/tagged/2024/a.jsonl"))["topics"] == ["trade"]
+    assert json.loads(memory.cat_file("/tagged/2025/a.jsonl"))["topics"] == []
+    assert json.loads(memory.cat_file("/tagged/b.jsonl"))["topics"] == ["trade"]
+    assert json.loads(memory.cat_file("/tagged/_rejected/2024/a.jsonl.jsonl"))["row"] == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "output", "message"),
+    [
+        (["in"], "in/out", "must not lie inside the input"),
+        (["in/sub/*.jsonl"], "in/sub/out", "must not lie inside the input"),
+        (["in"], "in", "must not lie inside the input"),
+        (["in"], "link/out", "must not lie inside the input"),
+        (["in/a.jsonl"], "in", "lies inside the output"),
+        (["in"], ".", "lies inside the output"),
+        (["in"], "other", "did not write"),
+        (["in"], "other/mine.txt", "did not write"),
+        (["in"], "out*", "reads as a pattern"),
+        (["in", "in/sub"], "out", "would both be written to b.jsonl"),
+        (["other"], "out", "holds no Parquet, JSON Lines or CSV file"),
+        (["in/*.zip"], "out", "holds no Parquet, JSON Lines or CSV file"),
+        (["in/../_done"], "out", "does not exist"),
+        (["nowhere://in"], "out", "cannot be opened"),
+    ],
+)
+def test_what_could_overwrite_or_find_nothing_is_refused_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, inputs: list[str], output: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in/sub").mkdir(parents=True)
+    for name in ("in/a.jsonl", "in/b.jsonl", "in/sub/b.jsonl"):
+        Path(name).write_bytes(as_json({"text": TARIFFS}))
+    Path("other").mkdir()
+    Path("other/mine.txt").write_text("mine")
+    Path("link").symlink_to("in")
+    before = content(tmp_path)
+    done = CliRunner().invoke(main, ["archive", *inputs, output])
+    assert done.exit_code == 1
+    assert message in done.stderr
+    assert content(tmp_path) == before
+
+
+def test_links_and_hidden_files_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "secret.jsonl").write_bytes(as_json({"text": TARIFFS}))
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("a.jsonl", ".b.jsonl", "_c.jsonl", "d.parquet.gz"):
+        (source / name).write_bytes(as_json({"text": TARIFFS}))
+    (source / "link.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    (source / "folder").symlink_to(tmp_path)
+    found = layout.find([str(source)], Output.at(str(tmp_path / "out"), "text", "0123456789ab"))
+    assert [partition.name for partition in found.partitions] == ["a.jsonl"]
+    assert f"{source}/_c.jsonl" in found.left_out
+
+
+def test_a_scheduler_that_does_not_answer_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(as_json({"text": TARIFFS}))
+    monkeypatch.setattr(run, "_CONNECT_SECONDS", 0.5)
+    done = CliRunner().invoke(
+        main,
+        ["archive", "--scheduler", "tcp://127.0.0.1:9", f"{tmp_path}/a.jsonl", f"{tmp_path}/out"],
+    )
+    assert done.exit_code == 1
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in done.stderr
+
+
+def test_workers_without_the_model_are_found_out_before_any_partition(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    output = Output.at(str(tmp_path / "out"), "text", "0123456789ab")
+    with Client(cluster) as client, pytest.raises(GeotopicsError, match="0123456789ab"):
+        next(run.tag_partitions(client, [], output))
+
+
+def test_without_dask_the_command_says_how_to_get_it() -> None:
+    script = """
+import sys
+sys.modules |= dict.fromkeys(["dask", "distributed", "fsspec", "pandas", "pyarrow"])
+from service.cli import main
+main(["archive", "in", "out"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "install it with `make archive`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dask_dataframe_gets_tags_of_the_announced_types(
+    classifier: Classifier, texts: list[str], tmp_path: Path
+) -> None:
+    some = [*texts[:50], None, " "]
+    plain = pd.DataFrame({"body": some, "primary": "stale"}, index=range(100, 152))
+    frame = tag(dd.from_pandas(plain, npartitions=3), "body")
+    with dask.config.set(scheduler="synchronous"):
+        tagged = frame.compute()
+        frame.to_parquet(tmp_path / "tagged", write_index=False)
+    assert list(tagged.dtypes) == list(frame.dtypes)
+    assert list(tagged.index) == list(plain.index)
+    assert list(tagged.columns) == ["body", "primary", "topics", "scores"]
+    results = classifier.classify(texts[:50])
+    assert [tuple(topics) for topics in tagged.topics[:50]] == [one.topics for one in results]
+    assert tagged.primary.isna().tolist() == [one.primary is None for one in results] + [True] * 2
+    assert tagged.scores.isna().tolist() == [False] * 50 + [True] * 2
+    stored = pq.read_table(tmp_path / "tagged")
+    assert set(stored["scores"].to_pylist()[0]) == set(TOPICS)
+
+
+def test_a_dask_dataframe_without_the_column_is_refused() -> None:
+    frame = dd.from_pandas(pd.DataFrame({"body": [TARIFFS]}), npartitions=1)
+    with pytest.raises(ArchiveError, match="no column 'text', only body"):
+        tag(frame)
