@@ -18,7 +18,7 @@ made again, whatever was left of it.
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple, Self
@@ -347,7 +347,7 @@ def _inside(fs: AbstractFileSystem, path: str, other_fs: AbstractFileSystem, fol
 
 
 def _remove(fs: AbstractFileSystem, path: str) -> None:
-    if fs.exists(path):
+    with suppress(FileNotFoundError):
         fs.rm_file(path)
 
 

@@ -1,9 +1,9 @@
 """Tags one file of an archive, in bounded memory, from beginning to end or not at all."""
 
-import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, TextIOWrapper
 from itertools import islice
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
@@ -86,10 +86,10 @@ def _tag(partition: Partition, output: Output) -> Outcome:
 
 
 @contextmanager
-def _decompressed(source: BinaryIO, compression: Compression | None) -> Iterator[BinaryIO]:
+def _decompressed(source: BinaryIO, compression: Compression | None) -> Iterator[BufferedReader]:
     # Unlike others, Arrow's stream reads several frames in a row and tells when the end is missing.
     stream: Any = pa.CompressedInputStream(source, compression) if compression else source
-    with io.BufferedReader(stream, _READ_BYTES) as lines:
+    with BufferedReader(stream, _READ_BYTES) as lines:
         yield lines
 
 
@@ -97,12 +97,12 @@ def _decompressed(source: BinaryIO, compression: Compression | None) -> Iterator
 def _compressed(sink: BinaryIO, compression: Compression | None) -> Iterator[TextIO]:
     # Arrow writes no time and no name into the header: the same content gives the same bytes.
     stream: Any = pa.CompressedOutputStream(sink, compression) if compression else sink
-    with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+    with TextIOWrapper(stream, encoding="utf-8", newline="") as text:
         yield text
 
 
 def _tag_lines(
-    lines: BinaryIO,
+    lines: BufferedReader,
     text: TextIO,
     form: Literal["jsonl", "csv"],
     column: str,
