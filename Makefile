@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 given = $(if $(findstring command line,$(origin $(1))),$(2) $($(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train serve test lint evaluate card lock clean
+.PHONY: help setup archive train serve test lint evaluate card lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -26,10 +26,13 @@ help: ## list the targets
 	@touch $@
 
 .venv/.dev: .venv/.runtime
-	@$(PIP_INSTALL) --editable '.[dev]'
+	@$(PIP_INSTALL) --editable '.[archive,dev]'
 	@touch $@
 
 setup: .venv/.runtime ## make the virtual environment and install into it
+
+archive: .venv/.runtime ## install what `geotopics archive` needs besides: Dask and its own
+	@$(PIP_INSTALL) --editable '.[archive]'
 
 train: .venv/.runtime ## train and promote a model (CORPUS="file-or-folder …", ONLY=1, FORCE=1)
 	@$(BIN)/geotopics train $(if $(call given,ONLY),--only) $(if $(call given,FORCE),--force) $(call given,CORPUS)
