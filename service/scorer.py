@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import lookup
-from service.lookup import FOUR, IDF, PAIR, SIX, VECTOR, WORD, Tables
+from service.lookup import FOUR, IDF, PAIR, SIX, VECTOR, WEIGHTS, WORD, Tables
 from service.text import normalise_beyond_ascii
 
 Integers = NDArray[np.int32]
@@ -127,7 +127,7 @@ class Scorer:
         shares = (damped / counts)[:, None]
         values = _rows(tables.word_values, word)
         norm = np.sqrt(np.sum(damped * shares[:, 0] * values[:, IDF] ** 2)) or 1.0
-        _, weights, linear, _ = np.split(values, [1, 1 + n_topics, 1 + 2 * n_topics], axis=1)
+        _, weights, linear = np.split(values, [WEIGHTS, WEIGHTS + n_topics], axis=1)
         words = weights * shares + linear
         for column in (FOUR, SIX):
             words += _rows(tables.prefix_weights, found[:, column])
@@ -161,7 +161,7 @@ def _damped(rows: Integers) -> tuple[Doubles, Doubles]:
     return 1 + np.log(tf), tf
 
 
-def _rows(weights: NDArray[np.float32], rows: Integers) -> Doubles:
+def _rows(weights: NDArray[Any], rows: Integers) -> Doubles:
     """Return a row of weights for each occurrence, of zeros where the term is unknown."""
     if len(weights) == 0:
         return np.zeros((len(rows), weights.shape[1]))
