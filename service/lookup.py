@@ -76,7 +76,7 @@ class Tables(NamedTuple):
         and of all prefixes, as `table` builds them.
     pair_filter : ndarray of uint8
         What `filter_of` builds of the pairs' table.
-    word_values : ndarray of shape (n_words, at least 2 + 2 * n_topics)
+    word_values : ndarray of shape (n_words, 2 + 2 * n_topics)
         A word's idf, 0 where it has a vector only; the number of the state that it names, 0 for
         none; its weights; and the sums of the weights of its prefixes, so that only unknown words
         look theirs up.
@@ -134,6 +134,7 @@ def _classes() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
 _DIGIT = 256
 _EXACT, _SHAPE = _classes()
 _DAMPED = 1 + np.log(np.maximum(1, np.arange(256)))  # by tf; most are small
+_SUMMED = 1024  # vectors that are added up in single precision before the sum is
 _CODE_SIGNS = np.zeros(256, dtype=np.bool_)
 _CODE_SIGNS[[*b"_={}[]\\|<>^~+*(."]] = True  # the last two only in some places
 
@@ -426,11 +427,20 @@ def _sum_terms(n_words: int, tables: Tables, words: Words, counts: Integers, sum
 
     Each occurrence of a term that is damped by its tf adds an equal share.
     """
+    found = words.found
+    n_rows = len(tables.word_values)
+    word_counts, pair_counts = counts[:n_rows], counts[n_rows:]
+    for word in range(n_words):
+        if found[word, WORD] >= 0:
+            word_counts[found[word, WORD]] += 1
     sums[:] = 0
-    squares = _sum_words(n_words, tables, words.found, counts[: len(tables.word_values)], sums)
-    _sum_pairs(n_words, tables.pair_weights, words, counts[len(tables.word_values) :], sums)
+    squares = _sum_words(n_words, tables, found, word_counts, sums)
+    _sum_pairs(n_words, tables.pair_weights, words, word_counts, pair_counts, sums)
     if squares > 0:
         sums /= np.sqrt(squares)
+    for word in range(n_words):
+        if found[word, WORD] >= 0:
+            word_counts[found[word, WORD]] = 0
 
 
 @_compiled
@@ -440,9 +450,6 @@ def _sum_words(
     """Add what words and prefixes add, and return the square of the words' norm."""
     values, prefix_weights = tables.word_values, tables.prefix_weights
     n_topics = len(sums)
-    for word in range(n_words):
-        if found[word, WORD] >= 0:
-            counts[found[word, WORD]] += 1
     squares = 0.0
     for word in range(n_words):
         row = found[word, WORD]
@@ -460,30 +467,41 @@ def _sum_words(
             if row >= 0:
                 for topic in range(n_topics):
                     sums[topic] += prefix_weights[row, topic]
-    for word in range(n_words):
-        if found[word, WORD] >= 0:
-            counts[found[word, WORD]] = 0
     return squares
 
 
 @_compiled
 def _sum_pairs(
-    n_words: int, weights: Floats, words: Words, counts: Integers, sums: Doubles
+    n_words: int,
+    weights: Floats,
+    words: Words,
+    word_counts: Integers,
+    counts: Integers,
+    sums: Doubles,
 ) -> None:
-    found, pairs = words.found, words.chosen
+    found, chosen = words.found, words.chosen
     n_pairs = 0
     for word in range(n_words):
-        pairs[n_pairs] = found[word, PAIR]
+        chosen[n_pairs] = word
         n_pairs += found[word, PAIR] >= 0
+    n_repeated = 0
     for pair in range(n_pairs):
-        counts[pairs[pair]] += 1
-    for pair in range(n_pairs):
-        row = pairs[pair]
+        word = chosen[pair]
+        row = found[word, PAIR]
+        if word_counts[found[word, WORD]] == 1:  # no pair comes twice whose word comes once
+            for topic in range(len(sums)):
+                sums[topic] += weights[row, topic]
+        else:
+            chosen[n_repeated] = row
+            n_repeated += 1
+            counts[row] += 1
+    for pair in range(n_repeated):
+        row = chosen[pair]
         share = _damped(counts[row]) / counts[row]
         for topic in range(len(sums)):
             sums[topic] += share * weights[row, topic]
-    for pair in range(n_pairs):
-        counts[pairs[pair]] = 0
+    for pair in range(n_repeated):
+        counts[chosen[pair]] = 0
 
 
 @_compiled
@@ -521,23 +539,29 @@ def find_states(found: Integers, tables: Tables, mentions: Integers) -> int:
 
 
 @_compiled
-def _sum_vectors(n_words: int, tables: Tables, words: Words, total: Floats, sums: Doubles) -> None:
+def _sum_vectors(
+    n_words: int, tables: Tables, words: Words, block: Floats, total: Doubles, sums: Doubles
+) -> None:
     """Project the sum of the vectors, scaled to unit length, and add it to the sums."""
     found, vectors, directions = words.found, tables.vectors, tables.directions
     n_dimensions = len(total)
     total[:] = 0
-    for word in range(n_words):
-        row = found[word, VECTOR]
-        if row >= 0:
-            for dimension in range(n_dimensions):
-                total[dimension] += vectors[row, dimension]
-    squares = np.float32(0)
+    for start in range(0, n_words, _SUMMED):
+        block[:] = 0
+        for word in range(start, min(start + _SUMMED, n_words)):
+            row = found[word, VECTOR]
+            if row >= 0:
+                for dimension in range(n_dimensions):
+                    block[dimension] += vectors[row, dimension]
+        for dimension in range(n_dimensions):
+            total[dimension] += block[dimension]
+    squares = 0.0
     for dimension in range(n_dimensions):
         squares += total[dimension] * total[dimension]
     if squares > 0:
         length = np.sqrt(squares)
         for topic in range(len(sums)):
-            projection = np.float32(0)
+            projection = 0.0
             for dimension in range(n_dimensions):
                 projection += total[dimension] * directions[topic, dimension]
             sums[topic] += projection / length
@@ -573,7 +597,8 @@ def score(
     for text in range(len(logits)):
         longest = max(longest, offsets[text + 1] - offsets[text])
     words = room(longest)
-    total = np.empty(tables.directions.shape[1], dtype=np.float32)
+    block = np.empty(tables.directions.shape[1], dtype=np.float32)
+    total = np.empty(len(block))
     sums = np.empty(len(tables.bias))
     for text in range(len(logits)):
         end = offsets[text + 1]
@@ -583,7 +608,7 @@ def score(
         for state in range(find_states(words.found[:n_words], tables, words.chosen)):
             for topic in range(len(sums)):
                 sums[topic] += tables.state_weights[state, topic]
-        _sum_vectors(n_words, tables, words, total, sums)
+        _sum_vectors(n_words, tables, words, block, total, sums)
         for topic in range(len(sums)):
             logit = tables.bias[topic] + sums[topic]
             logits[text, topic] = logit

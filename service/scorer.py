@@ -127,7 +127,7 @@ class Scorer:
         shares = (damped / counts)[:, None]
         values = _rows(tables.word_values, word)
         norm = np.sqrt(np.sum(damped * shares[:, 0] * values[:, IDF] ** 2)) or 1.0
-        weights, linear = np.split(values[:, WEIGHTS : WEIGHTS + 2 * n_topics], 2, axis=1)
+        _, weights, linear = np.split(values, [WEIGHTS, WEIGHTS + n_topics], axis=1)
         words = weights * shares + linear
         for column in (FOUR, SIX):
             words += _rows(tables.prefix_weights, found[:, column])
@@ -164,7 +164,7 @@ def _damped(rows: Integers) -> tuple[Doubles, Doubles]:
     return 1 + np.log(tf), tf
 
 
-def _rows(weights: NDArray[np.float32], rows: Integers) -> Doubles:
+def _rows(weights: NDArray[Any], rows: Integers) -> Doubles:
     """Return a row of weights for each occurrence, of zeros where the term is unknown."""
     if len(weights) == 0:
         return np.zeros((len(rows), weights.shape[1]))

@@ -13,7 +13,7 @@ from training.fit import CalibratedTopics
 from training.terms import STATE_TERMS, STATES, prefix_terms, word_terms
 
 Doubles = NDArray[np.float64]
-LINE = 16  # 32-bit floats of a cache line; also what a processor adds up at once
+LANES = 16  # numbers that processors add up at once; there are zeros in what a vector lacks
 
 
 def compile_tables(model: CalibratedTopics) -> Tables:
@@ -54,6 +54,7 @@ def compile_tables(model: CalibratedTopics) -> Tables:
         weights[: len(idf)] * idf[:, None], [len(words), len(words) + len(pairs)]
     )
     by_state, by_dimension = np.split(weights[len(idf) :], [len(STATE_TERMS)])
+    vectors = np.zeros((len(all_words), glove.shape[1] + -glove.shape[1] % LANES))
     values = np.zeros((len(all_words), WEIGHTS + 2 * by_word.shape[1]))
     row_of = {word: row for row, word in enumerate(all_words)}
     rows = [row_of[word] for word in words]
@@ -61,8 +62,10 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     values[[row_of[name] for name in STATES], STATE] = list(STATES.values())
     values[rows, WEIGHTS : WEIGHTS + by_word.shape[1]] = by_word
     values[:, WEIGHTS + by_word.shape[1] :] = _by_prefixes(all_words, prefixes, by_prefix)
-    vectors = np.zeros((len(all_words), glove.shape[1]))
-    vectors[[row_of[word] for word in vocabulary]] = glove[list(vocabulary.values())]
+    with_vector = [row_of[word] for word in vocabulary]
+    vectors[with_vector, : glove.shape[1]] = glove[list(vocabulary.values())]
+    directions = np.zeros((by_word.shape[1], vectors.shape[1]))
+    directions[:, : glove.shape[1]] = by_dimension.T * VECTOR_WEIGHT
     intercepts = [topic["regression"].intercept_[0] for topic in _topics(model)]
     pair_entries = table(pairs)
     return Tables(
@@ -70,12 +73,12 @@ def compile_tables(model: CalibratedTopics) -> Tables:
         pair_entries=pair_entries,
         prefix_entries=table([prefix.removesuffix("*") for prefix in prefixes]),
         pair_filter=filter_of(pair_entries),
-        word_values=_padded(values),
+        word_values=_floats(values),
         pair_weights=_floats(by_pair),
         prefix_weights=_floats(by_prefix),
         state_weights=_floats(by_state * STATE_WEIGHT),
-        vectors=_padded(vectors),
-        directions=_padded(by_dimension.T * VECTOR_WEIGHT),
+        vectors=_floats(vectors),
+        directions=_floats(directions),
         bias=_floats(np.array(intercepts) * model.slopes_ + model.intercepts_),
     )
 
@@ -106,12 +109,6 @@ def _by_prefixes(words: Sequence[str], prefixes: Sequence[str], weights: Doubles
             if prefix in row_of:
                 sums[row] += weights[row_of[prefix]]
     return sums
-
-
-def _padded(rows: Doubles) -> NDArray[np.float32]:
-    """Add columns of zeros, up to whole cache lines."""
-    missing = -rows.shape[1] % LINE
-    return _floats(np.pad(rows, ((0, 0), (0, missing))))
 
 
 def _floats(values: NDArray[np.floating]) -> NDArray[np.float32]:
