@@ -193,7 +193,30 @@ class Classifier:
         """
         spans = split_paragraphs(text)
         results = self.classify([text[start:end] for start, end in spans], explain=explain)
-        sizes = [max(1, len(text[start:end].split())) for start, end in spans]
+        topics, scores = self.combine([text[start:end] for start, end in spans], results)
+        return Article(
+            topics, next(iter(topics), None), scores, tuple(zip(spans, results, strict=True))
+        )
+
+    def combine(
+        self, paragraphs: Sequence[str], results: Sequence[Result]
+    ) -> tuple[tuple[str, ...], dict[str, float]]:
+        """Tag an article from the tags of its paragraphs, as `classify_article` does.
+
+        Parameters
+        ----------
+        paragraphs : sequence of str
+        results : sequence of Result
+            What `classify` says of each.
+
+        Returns
+        -------
+        topics : tuple of str
+            Best first.
+        scores : dict of str to float
+            Per topic, in [0, 1]; 0 where there is no paragraph.
+        """
+        sizes = [max(1, len(paragraph.split())) for paragraph in paragraphs]
         total = sum(sizes) or 1
 
         def weigh(value: Callable[[Result, str], float]) -> dict[str, float]:
@@ -214,9 +237,7 @@ class Classifier:
         topics = _best_first(
             {topic: scores[topic] for topic in scores if shares[topic] >= ARTICLE_SHARE}
         )
-        return Article(
-            topics, next(iter(topics), None), scores, tuple(zip(spans, results, strict=True))
-        )
+        return topics, scores
 
     def _result(
         self,

@@ -181,7 +181,8 @@ def _opened(file: Path) -> Iterator[tuple[BufferedReader, Callable[[], None]]]:
 @click.option("--host", help="Address to listen at; 127.0.0.1 unless told otherwise.")
 @click.option("--port", type=int, help="Port to listen at; 8000 unless told otherwise.")
 @click.option("--workers", type=int, help="Processes that answer requests; 1 unless told.")
-def serve(host: str | None, port: int | None, workers: int | None) -> None:
+@click.option("--watch", is_flag=True, help="Poll feeds beside; see `geotopics feeds`.")
+def serve(host: str | None, port: int | None, workers: int | None, watch: bool) -> None:
     """Serve the HTTP interface and its pages.
 
     \b
@@ -190,7 +191,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     """
     from service.serve import run  # noqa: PLC0415 - other commands do without a web server
 
-    run(config.load(host=host, port=port, workers=workers))
+    run(config.load(host=host, port=port, workers=workers), watch=watch)
 
 
 @main.group(invoke_without_command=True)
