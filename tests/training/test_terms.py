@@ -9,7 +9,10 @@ from training.terms import STATES, state_terms
         (["talks", "went", "on"], []),
         (["hanoi", "and", "vietnamese", "officials"], ["1 state"]),
         (["moscow", "kyiv", "and", "russia"], ["1 state", "2 states"]),
-        (["iran", "iraq", "syria", "oman", "qatar"], ["1 state", "2 states", "3 states", "4 states"]),
+        (
+            ["iran", "iraq", "syria", "oman", "qatar"],
+            ["1 state", "2 states", "3 states", "4 states"],
+        ),
     ],
 )
 def test_states_are_counted_once_whatever_they_are_called(
