@@ -7,8 +7,10 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # is somebody else's.
 given = $(if $(findstring command line,$(origin $(1))),$(2) $($(1)))
 
+comma := ,
+
 .DEFAULT_GOAL := help
-.PHONY: help setup train serve test lint evaluate card lock clean
+.PHONY: help setup archive train serve test lint evaluate bench card lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -26,10 +28,13 @@ help: ## list the targets
 	@touch $@
 
 .venv/.dev: .venv/.runtime
-	@$(PIP_INSTALL) --editable '.[dev]'
+	@$(PIP_INSTALL) --editable '.[archive,dev]'
 	@touch $@
 
 setup: .venv/.runtime ## make the virtual environment and install into it
+
+archive: .venv/.runtime ## install what `geotopics archive` needs besides: Dask and its own
+	@$(PIP_INSTALL) --editable '.[archive]'
 
 train: .venv/.runtime ## train and promote a model (CORPUS="file-or-folder …", ONLY=1, FORCE=1)
 	@$(BIN)/geotopics train $(if $(call given,ONLY),--only) $(if $(call given,FORCE),--force) $(call given,CORPUS)
@@ -48,6 +53,10 @@ lint: .venv/.dev ## check format, lint and types
 
 evaluate: .venv/.runtime ## print the held-out figures of the shipped corpus without saving a model
 	@$(BIN)/geotopics evaluate
+
+bench: .venv/.dev ## measure speed, publish the table and figures (SLOW=1 for slow peers, ONLY=part)
+	@$(PIP_INSTALL) --editable '.[bench$(if $(call given,SLOW),$(comma)bench-slow)]'
+	@$(BIN)/python -m tests.bench $(if $(call given,SLOW),--slow) $(call given,ONLY,--only)
 
 card: .venv/.runtime ## copy the current model's card and figures to models/, where they are committed
 	@$(BIN)/geotopics models publish
