@@ -7,7 +7,7 @@ from service.scorer import Scorer
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    """Two topics, two words, a pair, a prefix, two vectors, and two states, one of which has two names."""
+    """Two topics, two words, a pair, a prefix, two vectors and two states with three names."""
     floats = np.float32
     pairs = table(["steel tariff"])
     return Scorer(
