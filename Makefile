@@ -8,7 +8,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 given = $(if $(findstring command line,$(origin $(1))),$(2) $($(1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train serve test lint evaluate card lock clean
+.PHONY: help setup train serve test lint evaluate compare card lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -27,6 +27,10 @@ help: ## list the targets
 
 .venv/.dev: .venv/.runtime
 	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+.venv/.compare: .venv/.runtime
+	@$(PIP_INSTALL) --editable '.[compare]'
 	@touch $@
 
 setup: .venv/.runtime ## make the virtual environment and install into it
@@ -48,6 +52,11 @@ lint: .venv/.dev ## check format, lint and types
 
 evaluate: .venv/.runtime ## print the held-out figures of the shipped corpus without saving a model
 	@$(BIN)/geotopics evaluate
+
+compare: .venv/.compare ## compare with other classifiers (SLOW=1 adds MiniLM, DEVSET=folder, WRITE=1 for the README)
+	@$(if $(call given,SLOW),$(PIP_INSTALL) --requirement tests/bench/transformer.txt)
+	@$(BIN)/python -m tests.bench.compare \
+		$(if $(call given,SLOW),--slow) $(call given,DEVSET,--devset) $(if $(call given,WRITE),--write)
 
 card: .venv/.runtime ## copy the current model's card and figures to models/, where they are committed
 	@$(BIN)/geotopics models publish
