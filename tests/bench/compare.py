@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from service import atomic
 from service.errors import GeotopicsError
-from tests.bench import devset, peers
+from tests.bench import devset
 from training import corpus, evaluate
 from training.corpus import Paragraph
 from training.export import compile_tables
@@ -187,6 +187,8 @@ def put_into(path: Path, lines: Sequence[str]) -> None:
 
 
 def _peers(*, slow: bool) -> list[Peer]:
+    from tests.bench import peers  # noqa: PLC0415 - needs fastText, which tests do without
+
     found = [
         Peer(OURS, model(vectors=vectors_installed())),
         Peer("LinearSVC on plain TF-IDF", CalibratedTopics(peers.linear_svc())),
