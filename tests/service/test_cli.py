@@ -218,7 +218,9 @@ def test_a_wrong_setting_stops_with_its_name(run: Run, monkeypatch: pytest.Monke
     assert b"GEOTOPICS_PORT" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["classify", "train", "evaluate", "measure", "corpus", "serve"])
+@pytest.mark.parametrize(
+    "command", ["classify", "archive", "train", "evaluate", "measure", "corpus", "serve"]
+)
 def test_the_help_of_every_command_has_an_example(run: Run, command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0

@@ -1,0 +1,1 @@
+"""Polls news feeds with the `reader` library and tags every item."""
