@@ -134,7 +134,6 @@ def _classes() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
 _DIGIT = 256
 _EXACT, _SHAPE = _classes()
 _DAMPED = 1 + np.log(np.maximum(1, np.arange(256)))  # by tf; most are small
-_SUMMED = 1024  # vectors that are added up in single precision before the sum is
 _CODE_SIGNS = np.zeros(256, dtype=np.bool_)
 _CODE_SIGNS[[*b"_={}[]\\|<>^~+*(."]] = True  # the last two only in some places
 
@@ -539,22 +538,25 @@ def find_states(found: Integers, tables: Tables, mentions: Integers) -> int:
 
 
 @_compiled
-def _sum_vectors(
-    n_words: int, tables: Tables, words: Words, block: Floats, total: Doubles, sums: Doubles
-) -> None:
+def _sum_vectors(n_words: int, tables: Tables, words: Words, total: Doubles, sums: Doubles) -> None:
     """Project the sum of the vectors, scaled to unit length, and add it to the sums."""
-    found, vectors, directions = words.found, tables.vectors, tables.directions
+    rows, vectors, directions = words.chosen, tables.vectors, tables.directions
     n_dimensions = len(total)
+    n_rows = 0
+    for word in range(n_words):
+        rows[n_rows] = words.found[word, VECTOR]
+        n_rows += rows[n_rows] >= 0
     total[:] = 0
-    for start in range(0, n_words, _SUMMED):
-        block[:] = 0
-        for word in range(start, min(start + _SUMMED, n_words)):
-            row = found[word, VECTOR]
-            if row >= 0:
-                for dimension in range(n_dimensions):
-                    block[dimension] += vectors[row, dimension]
+    n_fours = n_rows // 4 * 4
+    for row in range(0, n_fours, 4):  # four at a time, as the total comes and goes for each
+        first, second, third, fourth = rows[row], rows[row + 1], rows[row + 2], rows[row + 3]
         for dimension in range(n_dimensions):
-            total[dimension] += block[dimension]
+            total[dimension] += (vectors[first, dimension] + vectors[second, dimension]) + (
+                vectors[third, dimension] + vectors[fourth, dimension]
+            )
+    for row in range(n_fours, n_rows):
+        for dimension in range(n_dimensions):
+            total[dimension] += vectors[rows[row], dimension]
     squares = 0.0
     for dimension in range(n_dimensions):
         squares += total[dimension] * total[dimension]
@@ -597,8 +599,7 @@ def score(
     for text in range(len(logits)):
         longest = max(longest, offsets[text + 1] - offsets[text])
     words = room(longest)
-    block = np.empty(tables.directions.shape[1], dtype=np.float32)
-    total = np.empty(len(block))
+    total = np.empty(tables.directions.shape[1])
     sums = np.empty(len(tables.bias))
     for text in range(len(logits)):
         end = offsets[text + 1]
@@ -608,7 +609,7 @@ def score(
         for state in range(find_states(words.found[:n_words], tables, words.chosen)):
             for topic in range(len(sums)):
                 sums[topic] += tables.state_weights[state, topic]
-        _sum_vectors(n_words, tables, words, block, total, sums)
+        _sum_vectors(n_words, tables, words, total, sums)
         for topic in range(len(sums)):
             logit = tables.bias[topic] + sums[topic]
             logits[text, topic] = logit

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service import lookup
 from service.lookup import FOUR, IDF, MOST_STATES, PAIR, SIX, VECTOR, WEIGHTS, WORD, Tables
-from service.text import normalise_beyond_ascii
+from service.text import encode_normalised
 
 Integers = NDArray[np.int32]
 Doubles = NDArray[np.float64]
@@ -151,7 +151,7 @@ def joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     data : ndarray of uint8
     offsets : ndarray of int64, shape (n_texts + 1,)
     """
-    parts = [normalise_beyond_ascii(text).encode() for text in texts]
+    parts = [encode_normalised(text) for text in texts]
     ends = accumulate(map(len, parts), initial=0)
     offsets = np.fromiter(ends, dtype=np.int64, count=len(parts) + 1)
     return np.frombuffer(b"".join(parts), dtype=np.uint8), offsets
