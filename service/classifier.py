@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import ModelError
+from service.lookup import DECIMALS
 from service.scorer import Scorer
 from service.store import DEFAULT_FOLDER, NO_MODEL, Manifest, ModelStore
 from service.text import Span, normalise_aligned, split_paragraphs, word_spans
@@ -61,8 +62,7 @@ class Explanation:
     other: float
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What the model says of one text.
 
     Attributes
@@ -72,10 +72,10 @@ class Result:
     primary : str or None
         The topic that the text is mostly about; None where it carries none.
     scores : dict of str to float
-        Calibrated probability per topic, in [0, 1].
+        Calibrated probability per topic, in [0, 1], rounded to `DECIMALS`.
     coverage : float
-        Share of the text's words that the model knows, in [0, 1]; 0 for a text without words. Signs
-        of source code count as unknown words.
+        Share of the text's words that the model knows, in [0, 1], rounded alike; 0 for a text
+        without words. Signs of source code count as unknown words.
     reliable : bool
         False where `coverage` is below `MINIMUM_COVERAGE`: the text is not English prose.
     explanation : dict of str to Explanation, or None
@@ -169,14 +169,9 @@ class Classifier:
         list of Result
             One a text, in the same order.
         """
-        logits, coverage = self._scorer.score(texts)
-        probabilities = np.exp(-np.logaddexp(0, -logits))  # does not overflow
-        return [
-            self._result(scores, share, self._explain(text, row) if explain else None)
-            for text, row, scores, share in zip(
-                texts, logits, probabilities.tolist(), coverage.tolist(), strict=True
-            )
-        ]
+        logits, probabilities, coverage = self._scorer.score(texts)
+        explanations = map(self._explain, texts, logits) if explain else repeat(None, len(texts))
+        return list(map(self._result, probabilities.tolist(), coverage.tolist(), explanations))
 
     def classify_article(self, text: str, *, explain: bool = False) -> Article:
         """Tag a text of several paragraphs, and each of them.
@@ -226,10 +221,14 @@ class Classifier:
 
         def weigh(value: Callable[[Result, str], float]) -> dict[str, float]:
             return {
-                topic: sum(
-                    size * value(result, topic) for size, result in zip(sizes, results, strict=True)
+                topic: round(
+                    sum(
+                        size * value(result, topic)
+                        for size, result in zip(sizes, results, strict=True)
+                    )
+                    / total,
+                    DECIMALS,
                 )
-                / total
                 for topic in self.manifest.topics
             }
 
@@ -242,19 +241,22 @@ class Classifier:
 
     def _result(
         self,
-        probabilities: list[float],
+        scores: list[float],
         coverage: float,
         explanation: dict[str, Explanation] | None,
     ) -> Result:
-        scores = dict(zip(self.manifest.topics, probabilities, strict=True))
-        thresholds = self.manifest.thresholds
-        topics = _best_first(
-            {topic: score for topic, score in scores.items() if score >= thresholds[topic]}
+        by_topic = dict(zip(self.manifest.topics, scores, strict=True))
+        topics = tuple(
+            topic
+            for topic, threshold in self.manifest.thresholds.items()
+            if by_topic[topic] >= threshold
         )
+        if len(topics) > 1:
+            topics = _best_first({topic: by_topic[topic] for topic in topics})
         return Result(
             topics=topics,
-            primary=next(iter(topics), None),
-            scores=scores,
+            primary=topics[0] if topics else None,
+            scores=by_topic,
             coverage=coverage,
             reliable=coverage >= MINIMUM_COVERAGE,
             explanation=explanation,

@@ -99,24 +99,58 @@ def classify(
     for file in files or (_STANDARD_INPUT,):
         with _opened(file) as (stream, progress):
             kind = form or records.guess_format(file, stream)
-            key = "text" if kind == "text" else column
             if writer is None:
                 csv = to == "csv" or (to is None and kind == "csv")
                 writer = records.CsvWriter(output) if csv else records.JsonLinesWriter(output)
-            for line, record in records.read(stream, kind, key, blank_lines=blank_lines):
+            tags = _Tags(classifier, writer, file, "text" if kind == "text" else column)
+
+            def before_wait(tags: _Tags = tags, progress: Callable[[], None] = progress) -> None:
+                tags.write()
                 progress()
-                try:
-                    if isinstance(record, records.BadRecord):
-                        raise ValueError(record.reason)
-                    [result] = classifier.classify([record[key]])
-                    writer.write(records.tagged(record, result))
-                except ValueError as error:
-                    click.echo(f"{file}:{line}: {error}", err=True)
-                    complete = False
-                if file == _STANDARD_INPUT:
-                    output.flush()  # whoever feeds a pipe line by line wants answers so
+                output.flush()  # whoever feeds a pipe line by line wants answers so
+
+            found = records.read(
+                stream, kind, tags.column, blank_lines=blank_lines, before_wait=before_wait
+            )
+            for line, record in found:
+                tags.add(line, record)
+            tags.write()
+            complete &= tags.complete
     if not complete:
         sys.exit(1)
+
+
+class _Tags:
+    """Gathers the records of a file, tags them together and names those that cannot be used."""
+
+    def __init__(
+        self, classifier: Classifier, writer: records.Writer, file: Path, column: str
+    ) -> None:
+        self.complete = True
+        self.column = column
+        self._classifier = classifier
+        self._writer = writer
+        self._file = file
+        self._gathered: list[tuple[int, records.Record]] = []
+
+    def add(self, line: int, record: records.Record | records.BadRecord) -> None:
+        if isinstance(record, records.BadRecord):
+            self._leave_out(line, record.reason)
+        else:
+            self._gathered.append((line, record))
+
+    def write(self) -> None:
+        results = self._classifier.classify([record[self.column] for _, record in self._gathered])
+        for (line, record), result in zip(self._gathered, results, strict=True):
+            try:
+                self._writer.write(records.tagged(record, result))
+            except ValueError as error:
+                self._leave_out(line, str(error))
+        self._gathered.clear()
+
+    def _leave_out(self, line: int, reason: str) -> None:
+        click.echo(f"{self._file}:{line}: {reason}", err=True)
+        self.complete = False
 
 
 @contextmanager

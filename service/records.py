@@ -8,15 +8,19 @@ end a long run.
 import codecs
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NoReturn, Protocol, TextIO
+from typing import Any, Literal, NoReturn, Protocol, TextIO
+
+import msgspec
 
 from service.classifier import Result
 from service.errors import GeotopicsError
+from service.lines import batches
 
 Format = Literal["jsonl", "csv", "text"]
 Record = dict[str, Any]
@@ -29,7 +33,7 @@ FORMATS: dict[str, Format] = {
 }
 _OTHERS = frozenset({".json", ".tsv"})
 MAX_LINE_BYTES = 16 * 1024 * 1024  # no paragraph is longer; bounds the memory that a line takes
-SCORE_DIGITS = 6  # finer than any difference that means something
+_BLOCK_BYTES = 65_536
 
 
 class RecordError(GeotopicsError):
@@ -44,6 +48,7 @@ class BadRecord:
 
 
 Numbered = tuple[int, Record | BadRecord]  # the line it starts at, counted from 1
+Lines = Iterator[tuple[int, str | BadRecord]]
 
 
 def guess_format(file: Path, stream: BufferedReader) -> Format:
@@ -74,19 +79,27 @@ def guess_format(file: Path, stream: BufferedReader) -> Format:
 
 
 def read(
-    stream: BinaryIO, form: Format, column: str, *, blank_lines: bool = False
+    stream: BufferedReader,
+    form: Format,
+    column: str,
+    *,
+    blank_lines: bool = False,
+    before_wait: Callable[[], None] = lambda: None,
 ) -> Iterator[Numbered]:
     """Read records.
 
     Parameters
     ----------
-    stream : binary stream
+    stream : BufferedReader
         UTF-8.
     form : {"jsonl", "csv", "text"}
     column : str
         Key or column that holds the text; ignored for plain text, whose key is "text".
     blank_lines : bool, default=False
         Whether paragraphs of plain text are parted by blank lines instead of line ends.
+    before_wait : callable, optional
+        Is called whenever all records that were at hand have been given and the next have to be
+        waited for. Until then they may be gathered.
 
     Yields
     ------
@@ -95,12 +108,13 @@ def read(
     record : dict or BadRecord
         The text of a usable one is a string with at least one visible character.
     """
+    lines = _lines(stream, before_wait)
     if form == "jsonl":
-        found = _read_json_lines(stream)
+        found = _read_json_lines(lines)
     elif form == "csv":
-        found = _read_csv(stream, column)
+        found = _read_csv(_decoded(lines), column)
     else:
-        found = _read_blocks(stream) if blank_lines else _read_lines(stream)
+        found = (_read_blocks if blank_lines else _read_lines)(_decoded(lines))
     for line, record in found:
         yield line, record if isinstance(record, BadRecord) else _checked(record, column)
 
@@ -110,7 +124,7 @@ def tagged(record: Record, result: Result) -> Record:
     return record | {
         "topics": list(result.topics),
         "primary": result.primary,
-        "scores": {topic: round(score, SCORE_DIGITS) for topic, score in result.scores.items()},
+        "scores": result.scores,
     }
 
 
@@ -135,10 +149,12 @@ class JsonLinesWriter:
 
     def write(self, record: Record) -> None:
         """Write one record."""
-        # A lone surrogate cannot be encoded as it is; escaped it comes out as it came in.
-        line = json.dumps(record, ensure_ascii=False)
-        self._stream.write(line if _encodable(line) else json.dumps(record))
-        self._stream.write("\n")
+        try:
+            line = msgspec.json.encode(record).decode()
+        except UnicodeEncodeError:
+            # A lone surrogate cannot be encoded as it is; escaped it comes out as it came in.
+            line = json.dumps(record)
+        self._stream.write(f"{line}\n")
 
 
 class CsvWriter:
@@ -169,14 +185,6 @@ class CsvWriter:
         self._writer.writerow(flat)
 
 
-def _encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _checked(record: Record, column: str) -> Record | BadRecord:
     if column not in record:
         return BadRecord(f"has no {column!r}")
@@ -187,36 +195,43 @@ def _checked(record: Record, column: str) -> Record | BadRecord:
     return record
 
 
-def _read_json_lines(stream: BinaryIO) -> Iterator[Numbered]:
-    for number, line in _lines(stream):
+def _read_json_lines(lines: Iterator[tuple[int, bytes | BadRecord]]) -> Iterator[Numbered]:
+    for number, line in lines:
         if isinstance(line, BadRecord):
             yield number, line
-            continue
-        if not line.strip():
-            continue
+        elif line and not line.isspace():
+            yield number, _read_json(line)
+
+
+def _read_json(line: bytes) -> Record | BadRecord:
+    try:
+        record = msgspec.json.decode(line)
+    except (ValueError, RecursionError):
+        # The standard library takes lone surrogates, and says better what is wrong.
         try:
-            record = json.loads(line, parse_constant=_refuse_constant)
+            record = json.loads(line.decode(), parse_constant=_refuse_constant)
+        except UnicodeDecodeError as error:
+            return _not_unicode(error)
         except (ValueError, RecursionError) as error:
-            yield number, BadRecord(f"is not JSON ({error})")
-            continue
-        yield number, record if isinstance(record, dict) else BadRecord("is not a JSON object")
+            return BadRecord(f"is not JSON ({error})")
+    return record if isinstance(record, dict) else BadRecord("is not a JSON object")
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
 
-def _read_csv(stream: BinaryIO, column: str) -> Iterator[Numbered]:
+def _read_csv(lines: Lines, column: str) -> Iterator[Numbered]:
     bad: list[tuple[int, BadRecord]] = []
     taken: list[int] = []
 
     def usable_lines() -> Iterator[str]:
-        for number, line in _lines(stream):
+        for number, line in lines:
             if isinstance(line, BadRecord):
                 bad.append((number, line))
             else:
                 taken.append(number)
-                yield line
+                yield f"{line}\n"
 
     csv.field_size_limit(MAX_LINE_BYTES)
     rows = csv.reader(usable_lines(), strict=True)
@@ -247,18 +262,18 @@ def _read_csv(stream: BinaryIO, column: str) -> Iterator[Numbered]:
             yield taken[0], BadRecord(f"has {len(cells)} columns, the header has {len(header)}")
 
 
-def _read_lines(stream: BinaryIO) -> Iterator[Numbered]:
-    for number, line in _lines(stream):
+def _read_lines(lines: Lines) -> Iterator[Numbered]:
+    for number, line in lines:
         if isinstance(line, BadRecord):
             yield number, line
         elif line.strip():
             yield number, {"text": line.strip()}
 
 
-def _read_blocks(stream: BinaryIO) -> Iterator[Numbered]:
+def _read_blocks(lines: Lines) -> Iterator[Numbered]:
     block: list[str] = []
     start = 0
-    for number, line in chain(_lines(stream), [(0, "")]):
+    for number, line in chain(lines, [(0, "")]):
         if isinstance(line, BadRecord):
             yield number, line
         elif line.strip():
@@ -269,16 +284,31 @@ def _read_blocks(stream: BinaryIO) -> Iterator[Numbered]:
             block = []
 
 
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, str | BadRecord]]:
-    number = 0
-    while raw := stream.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        if len(raw) > MAX_LINE_BYTES:
-            while raw and not raw.endswith(b"\n"):
-                raw = stream.readline(MAX_LINE_BYTES)
-            yield number, BadRecord(f"is longer than {MAX_LINE_BYTES:,} bytes")
-            continue
+def _decoded(lines: Iterator[tuple[int, bytes | BadRecord]]) -> Lines:
+    for number, line in lines:
         try:
-            yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield number, line if isinstance(line, BadRecord) else line.decode()
         except UnicodeDecodeError as error:
-            yield number, BadRecord(f"is not UTF-8 at byte {error.start + 1}")
+            yield number, _not_unicode(error)
+
+
+def _not_unicode(error: UnicodeDecodeError) -> BadRecord:
+    return BadRecord(f"is not UTF-8 at byte {error.start + 1}")
+
+
+def _lines(
+    stream: BufferedReader, before_wait: Callable[[], None]
+) -> Iterator[tuple[int, bytes | BadRecord]]:
+    number = 0
+    found = batches(partial(stream.read1, _BLOCK_BYTES), MAX_LINE_BYTES)
+    while True:
+        before_wait()
+        batch = next(found, None)
+        if batch is None:
+            return
+        for line in batch:
+            number += 1
+            if line is None:
+                yield number, BadRecord(f"is longer than {MAX_LINE_BYTES:,} bytes")
+            else:
+                yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line

@@ -1,18 +1,23 @@
 """The compiled model: scores texts, and takes a score apart word by word."""
 
-import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service import lookup
-from service.lookup import FOUR, PAIR, SIX, VECTOR, WORD, Tables
-from service.text import normalise
+from service.lookup import FOUR, IDF, MOST_STATES, PAIR, SIX, VECTOR, WEIGHTS, WORD, Tables
+from service.text import encode_normalised
 
 Integers = NDArray[np.int32]
 Doubles = NDArray[np.float64]
+
+_CHUNK = 500  # texts; their bytes stay in the processor's cache
 
 
 class Scores(NamedTuple):
@@ -22,12 +27,15 @@ class Scores(NamedTuple):
     ----------
     logits : ndarray of shape (n_texts, n_topics)
         Of the calibrated probabilities; the bias for a text without a known word.
+    probabilities : ndarray of shape (n_texts, n_topics)
+        Calibrated, in [0, 1], rounded to `service.lookup.DECIMALS`.
     coverage : ndarray of shape (n_texts,)
-        Share of known words, in [0, 1]; 0 for a text without words. Signs that source code is full
-        of and prose does without count as unknown words.
+        Rounded share of known words, in [0, 1]; 0 for a text without words. Signs that source code
+        is full of and prose does without count as unknown words.
     """
 
     logits: Doubles
+    probabilities: Doubles
     coverage: Doubles
 
 
@@ -55,38 +63,47 @@ class Scorer:
     """
 
     def __init__(self, tables: Mapping[str, Any]) -> None:
-        self._tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
-        self._thread = threading.local()
-        self.bias = self._tables.bias.astype(np.float64)
-        self.score([""])  # compiles, or loads what was compiled, before the first request
+        self.tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
+        self._counts: list[Integers] = []  # for calls to take and give back; all zero in here
+        self.bias = self.tables.bias.astype(np.float64)
+        # Compiles, or loads what was compiled, before the first request.
+        self.score([""])
+        self.contributions("")
 
-    def score(self, texts: Sequence[str]) -> Scores:
+    def score(self, texts: Sequence[str], *, threads: int = 1) -> Scores:
         """Score texts.
 
         Parameters
         ----------
         texts : sequence of str
+        threads : int, default=1
+            How many threads share the work, which is worth while from some thousand texts on.
 
         Returns
         -------
         Scores
         """
-        parts = [_encoded(text) for text in texts]
-        lengths = [len(part) for part in parts]
-        offsets = np.zeros(len(parts) + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        scores = Scores(
-            np.empty((len(parts), len(self.bias))), np.empty(len(parts), dtype=np.float64)
-        )
-        lookup.score(
-            np.frombuffer(b"".join(parts), dtype=np.uint8),
-            offsets,
-            self._tables,
-            *self._counts(),
-            _space_for(max(lengths, default=0)),
-            *scores,
-        )
+        shape = len(texts), len(self.bias)
+        scores = Scores(np.empty(shape), np.empty(shape), np.empty(len(texts)))
+        chunks = [slice(start, start + _CHUNK) for start in range(0, len(texts), _CHUNK)]
+        score = partial(self._score, texts, scores)
+        if threads > 1 and len(chunks) > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                deque(pool.map(score, chunks), maxlen=0)
+        else:
+            for chunk in chunks:
+                score(chunk)
         return scores
+
+    def _score(self, texts: Sequence[str], scores: Scores, chunk: slice) -> None:
+        data, offsets = joined(texts[chunk])
+        try:
+            counts = self._counts.pop()
+        except IndexError:
+            n_terms = len(self.tables.word_values) + len(self.tables.pair_weights)
+            counts = np.zeros(n_terms, dtype=np.int32)
+        lookup.score(data, offsets, self.tables, counts, *(rows[chunk] for rows in scores))
+        self._counts.append(counts)
 
     def contributions(self, text: str) -> Contributions:
         """Take the logits of one text apart.
@@ -101,53 +118,43 @@ class Scorer:
         Contributions
             What each word and each pair of neighbouring words adds, per topic.
         """
-        tables = self._tables
-        data = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
-        found = _space_for(len(data))
-        n_words, _ = lookup.look_up(data, 0, len(data), tables, found)
-        found = found[:n_words]
+        tables = self.tables
+        n_topics = len(self.bias)
+        found = lookup.find_words(np.frombuffer(text.encode("utf-8"), dtype=np.uint8), tables)
         word, vector, pair = found[:, WORD], found[:, VECTOR], found[:, PAIR]
 
         damped, counts = _damped(word)
-        first = np.unique(word[word >= 0], return_index=True)[1]
-        values = (damped * tables.idf[word])[word >= 0][first]
-        norm = np.linalg.norm(values) or 1.0
-        words = np.zeros((n_words, len(self.bias)))
-        words += _rows(tables.word_weights, word) * (damped / counts)[:, None] / norm
-        for weights, rows in (
-            (tables.linear_weights, word),
-            (tables.prefix_weights, found[:, FOUR]),
-            (tables.prefix_weights, found[:, SIX]),
-        ):
-            words += _rows(weights, rows) / norm
+        shares = (damped / counts)[:, None]
+        values = _rows(tables.word_values, word)
+        norm = np.sqrt(np.sum(damped * shares[:, 0] * values[:, IDF] ** 2)) or 1.0
+        _, weights, linear = np.split(values, [WEIGHTS, WEIGHTS + n_topics], axis=1)
+        words = weights * shares + linear
+        for column in (FOUR, SIX):
+            words += _rows(tables.prefix_weights, found[:, column])
+        words /= norm
+        mentions = np.empty(MOST_STATES, dtype=np.int32)
+        n_states = lookup.find_states(found, tables, mentions)
+        words[mentions[:n_states]] += tables.state_weights[:n_states]
         vectors = _rows(tables.vectors, vector)
-        words += vectors @ tables.directions / (np.linalg.norm(vectors.sum(axis=0)) or 1.0)
+        words += vectors @ tables.directions.T / (np.linalg.norm(vectors.sum(axis=0)) or 1.0)
 
         damped, counts = _damped(pair)
         pairs = _rows(tables.pair_weights, pair) * (damped / counts)[:, None] / norm
         return Contributions(words, pairs[1:])
 
-    def _counts(self) -> tuple[Integers, Integers]:
-        """Arrays that this thread counts in; they are zero whenever nothing is being scored."""
-        if not hasattr(self._thread, "counts"):
-            self._thread.counts = (
-                np.zeros(len(self._tables.idf), dtype=np.int32),
-                np.zeros(len(self._tables.pair_weights), dtype=np.int32),
-            )
-        counts: tuple[Integers, Integers] = self._thread.counts
-        return counts
 
+def joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Normalise texts and put them one after the other, as `service.lookup.score` takes them.
 
-def _encoded(text: str) -> bytes:
-    # Plain text needs no normalising: the pass itself takes capitals for small letters.
-    if text.isascii() and "<" not in text and "&" not in text:
-        return text.encode("ascii")
-    return normalise(text).encode("utf-8")
-
-
-def _space_for(n_bytes: int) -> Integers:
-    """Make room for the words of a text, each of which takes a byte and a separator at least."""
-    return np.empty((n_bytes // 2 + 1, 5), dtype=np.int32)
+    Returns
+    -------
+    data : ndarray of uint8
+    offsets : ndarray of int64, shape (n_texts + 1,)
+    """
+    parts = [encode_normalised(text) for text in texts]
+    ends = accumulate(map(len, parts), initial=0)
+    offsets = np.fromiter(ends, dtype=np.int64, count=len(parts) + 1)
+    return np.frombuffer(b"".join(parts), dtype=np.uint8), offsets
 
 
 def _damped(rows: Integers) -> tuple[Doubles, Doubles]:
@@ -157,7 +164,7 @@ def _damped(rows: Integers) -> tuple[Doubles, Doubles]:
     return 1 + np.log(tf), tf
 
 
-def _rows(weights: NDArray[np.float32], rows: Integers) -> Doubles:
+def _rows(weights: NDArray[Any], rows: Integers) -> Doubles:
     """Return a row of weights for each occurrence, of zeros where the term is unknown."""
     if len(weights) == 0:
         return np.zeros((len(rows), weights.shape[1]))

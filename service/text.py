@@ -14,6 +14,7 @@ normalised to the same string; and the only separators left are ASCII, which is 
 cut words byte by byte. See Unicode Standard Annex #15 for the normalisation forms.
 """
 
+import codecs
 import html
 import re
 import unicodedata
@@ -93,9 +94,38 @@ def normalise(text: str) -> str:
         Text without markup, accents and capitals, in which every character that is not ASCII is
         part of a word.
     """
+    return encode_normalised(text).decode().translate(_FOLD)
+
+
+def encode_normalised(text: str) -> bytes:
+    """Normalise a paragraph except for the ASCII characters in it, and encode it in UTF-8.
+
+    Many times faster than `normalise`; for a scorer that takes capitals for small letters.
+
+    Parameters
+    ----------
+    text : str
+        Any text, of any length.
+
+    Returns
+    -------
+    bytes
+        UTF-8 of a text whose ``normalise`` is that of the given one, with capitals and control
+        characters.
+    """
     if "<" in text or "&" in text:
         text = _MARKUP.sub(_plain, text)
-    return text.translate(_FOLD)
+    return text.encode("ascii", _FOLD_ERRORS)
+
+
+def _fold_run(error: UnicodeError) -> tuple[bytes, int]:
+    """Fold the characters that the ASCII encoder stops at, which finds them fastest."""
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - for the type
+    return error.object[error.start : error.end].translate(_FOLD).encode(), error.end
+
+
+_FOLD_ERRORS = "geotopics.fold"
+codecs.register_error(_FOLD_ERRORS, _fold_run)
 
 
 def normalise_aligned(text: str) -> tuple[str, list[Span]]:

@@ -11,6 +11,7 @@ from service.topics import TOPICS
 from training.evaluate import CALIBRATION_BINS, FOLDS
 from training.export import feature_weights, term_names
 from training.fit import CalibratedTopics
+from training.terms import STATE_TERMS, STATES
 
 TELLING_TERMS = 20
 
@@ -48,6 +49,8 @@ def write_card(
         thresholds=dict(zip(TOPICS, model.thresholds_, strict=True)),
         vectors="vectors" in parts,
         n_terms=[len(part.idf_) for part in parts["terms"].parts_],
+        most_states=len(STATE_TERMS),
+        n_states=len(set(STATES.values())),
         corpus_digest=corpus_digest,
         telling_terms=telling_terms(model, texts),
         folds=FOLDS,

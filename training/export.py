@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from service.lookup import FOUR, PAIR, WORD, Tables, table
-from training.features import VECTOR_WEIGHT, weighted_glove
+from service.lookup import IDF, STATE, WEIGHTS, Tables, filter_of, table
+from service.text import tokenise
+from training.features import STATE_WEIGHT, VECTOR_WEIGHT, weighted_glove
 from training.fit import CalibratedTopics
-from training.terms import prefix_terms, word_terms
+from training.terms import STATE_TERMS, STATES, prefix_terms, word_terms
 
 Doubles = NDArray[np.float64]
+LANES = 16  # numbers that processors add up at once; there are zeros in what a vector lacks
 
 
 def compile_tables(model: CalibratedTopics) -> Tables:
@@ -36,7 +38,13 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     terms = parts["terms"]
     words, pairs, prefixes = (part.get_feature_names_out().tolist() for part in terms.parts_)
     vocabulary, glove = weighted_glove() if "vectors" in parts else ({}, np.empty((0, 0)))
-    all_words = [*words, *sorted(vocabulary.keys() - set(words))]
+    # Texts are never cut into words such as "u.s.".
+    vocabulary = {word: row for word, row in vocabulary.items() if tokenise(word) == [word]}
+    # The most frequent first, so that what is wanted most often lies together.
+    all_words = sorted(
+        vocabulary.keys() | set(words) | STATES.keys(),
+        key=lambda word: (vocabulary.get(word, len(vocabulary)), word),
+    )
 
     weights = feature_weights(model)
     idf = np.concatenate(
@@ -45,24 +53,32 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     by_word, by_pair, by_prefix = np.split(
         weights[: len(idf)] * idf[:, None], [len(words), len(words) + len(pairs)]
     )
-    has_vector = np.array([word in vocabulary for word in all_words])
-    vectors = np.zeros((len(all_words), len(weights) - len(idf)))
-    if vocabulary:
-        rows = [vocabulary[word] for word in all_words if word in vocabulary]
-        vectors[has_vector] = glove[rows]
+    by_state, by_dimension = np.split(weights[len(idf) :], [len(STATE_TERMS)])
+    vectors = np.zeros((len(all_words), glove.shape[1] + -glove.shape[1] % LANES))
+    values = np.zeros((len(all_words), WEIGHTS + 2 * by_word.shape[1]))
+    row_of = {word: row for row, word in enumerate(all_words)}
+    rows = [row_of[word] for word in words]
+    values[rows, IDF] = idf[: len(words)]
+    values[[row_of[name] for name in STATES], STATE] = list(STATES.values())
+    values[rows, WEIGHTS : WEIGHTS + by_word.shape[1]] = by_word
+    values[:, WEIGHTS + by_word.shape[1] :] = _by_prefixes(all_words, prefixes, by_prefix)
+    with_vector = [row_of[word] for word in vocabulary]
+    vectors[with_vector, : glove.shape[1]] = glove[list(vocabulary.values())]
+    directions = np.zeros((by_word.shape[1], vectors.shape[1]))
+    directions[:, : glove.shape[1]] = by_dimension.T * VECTOR_WEIGHT
     intercepts = [topic["regression"].intercept_[0] for topic in _topics(model)]
+    pair_entries = table(pairs)
     return Tables(
-        *table(all_words, WORD),
-        *table(pairs, PAIR),
-        *table([prefix.removesuffix("*") for prefix in prefixes], FOUR),
-        idf=_floats(_padded(idf[: len(words), None], len(all_words))[:, 0]),
-        word_weights=_floats(_padded(by_word, len(all_words))),
-        linear_weights=_floats(_by_prefixes(all_words, prefixes, by_prefix)),
+        word_entries=table(all_words),
+        pair_entries=pair_entries,
+        prefix_entries=table([prefix.removesuffix("*") for prefix in prefixes]),
+        pair_filter=filter_of(pair_entries),
+        word_values=_floats(values),
         pair_weights=_floats(by_pair),
         prefix_weights=_floats(by_prefix),
-        has_vector=has_vector,
+        state_weights=_floats(by_state * STATE_WEIGHT),
         vectors=_floats(vectors),
-        directions=_floats(weights[len(idf) :] * VECTOR_WEIGHT),
+        directions=_floats(directions),
         bias=_floats(np.array(intercepts) * model.slopes_ + model.intercepts_),
     )
 
@@ -70,7 +86,7 @@ def compile_tables(model: CalibratedTopics) -> Tables:
 def term_names(model: CalibratedTopics) -> list[str]:
     """Return the terms of a fitted model in the order of their features."""
     terms = dict(model.estimator_["features"]["parts"].transformer_list)["terms"]
-    return [name for part in terms.parts_ for name in part.get_feature_names_out()]
+    return [*(name for part in terms.parts_ for name in part.get_feature_names_out()), *STATE_TERMS]
 
 
 def feature_weights(model: CalibratedTopics) -> Doubles:
@@ -93,11 +109,6 @@ def _by_prefixes(words: Sequence[str], prefixes: Sequence[str], weights: Doubles
             if prefix in row_of:
                 sums[row] += weights[row_of[prefix]]
     return sums
-
-
-def _padded(rows: Doubles, length: int) -> Doubles:
-    """Add rows of zeros, for the words that have a vector only."""
-    return np.concatenate([rows, np.zeros((length - len(rows), rows.shape[1]))])
 
 
 def _floats(values: NDArray[np.floating]) -> NDArray[np.float32]:

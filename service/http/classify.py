@@ -1,28 +1,25 @@
 """``POST /v1/classify``: tags one paragraph, many, an article, or a stream of lines."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, request
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from pydantic_core import to_json
 
+from service import lines
 from service.classifier import Classifier, Result
 from service.config import Settings
-from service.http import bodies, lines
+from service.http import bodies
 from service.http.model import CurrentModel
 from service.http.problems import ProblemError
 from service.http.schemas import (
-    ArticleAnswer,
     ArticleRequest,
     ClassifyRequest,
-    LineAnswer,
     LineError,
     LineRequest,
-    ParagraphAnswer,
-    ResultAnswer,
-    TextAnswer,
     TextRequest,
-    TextsAnswer,
     TextsRequest,
     read_request,
     result_fields,
@@ -32,6 +29,7 @@ from service.text import split_paragraphs
 JSON = "application/json"
 PLAIN = "text/plain"
 NDJSON = "application/x-ndjson"
+_BLOCK_BYTES = 65_536  # some two hundred lines of news
 
 
 def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
@@ -41,24 +39,25 @@ def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
     @routes.post("/v1/classify")
     def classify() -> Response:
         bodies.refuse_encoding(request)
-        if request.mimetype == NDJSON:
+        media_type = request.mimetype
+        if media_type == NDJSON:
             return answer_lines()
-        if request.mimetype not in _READERS:
+        if media_type not in _READERS:
             raise ProblemError(415, f"The body must be {JSON}, {PLAIN} or {NDJSON}.")
         body = bodies.read(request, settings.max_body_bytes)
         try:
-            asked = _READERS[request.mimetype](body)
+            asked = _READERS[media_type](body)
         except ValidationError as error:
             raise ProblemError.of_validation(error) from None
         check_limits(asked, settings)
-        return Response(_dump(answer(current.get(), asked)), content_type=JSON)
+        return Response(to_json(answer(current.get(), asked)), content_type=JSON)
 
     def answer_lines() -> Response:
-        batches = lines.batches(
-            request.stream,
-            announced=request.content_length is not None,
-            limit=settings.max_body_bytes,
-        )
+        # Granian's `readline` loses lines, and its `read` waits until all bytes are there. So a
+        # body of unannounced length, behind which a client may be waiting for an answer before it
+        # sends the next line, is read byte by byte.
+        size = 1 if request.content_length is None else _BLOCK_BYTES
+        batches = lines.batches(partial(request.stream.read, size), settings.max_body_bytes)
         return Response(_answer_lines(current.get(), batches, settings), content_type=NDJSON)
 
     return routes
@@ -74,63 +73,55 @@ def check_limits(asked: ClassifyRequest, settings: Settings) -> None:
     """
     if isinstance(asked, TextsRequest):
         kind = "texts"
-        sizes = {f"texts.{number}": len(text) for number, text in enumerate(asked.texts)}
+        sizes = [len(text) for text in asked.texts]
     elif isinstance(asked, ArticleRequest):
         kind = "article"
-        sizes = {
-            f"article.{number}": end - start
-            for number, (start, end) in enumerate(split_paragraphs(asked.article))
-        }
+        sizes = [end - start for start, end in split_paragraphs(asked.article)]
     else:
         kind = "text"
-        sizes = {"text": len(asked.text)}
+        sizes = [len(asked.text)]
     if len(sizes) > settings.max_texts:
         raise ProblemError.of_field(
             413, kind, f"A request may have at most {settings.max_texts} paragraphs"
         )
-    for field, size in sizes.items():
-        if size > settings.max_paragraph_characters:
-            raise ProblemError.of_field(
-                413,
-                field,
-                f"A paragraph may have at most {settings.max_paragraph_characters} characters",
-            )
+    longest = max(sizes, default=0)
+    if longest > settings.max_paragraph_characters:
+        raise ProblemError.of_field(
+            413,
+            kind if kind == "text" else f"{kind}.{sizes.index(longest)}",
+            f"A paragraph may have at most {settings.max_paragraph_characters} characters",
+        )
 
 
-def answer(
-    classifier: Classifier, asked: ClassifyRequest
-) -> TextAnswer | TextsAnswer | ArticleAnswer:
-    """Answer a request that is within the limits."""
+def answer(classifier: Classifier, asked: ClassifyRequest) -> dict[str, Any]:
+    """Answer a request that is within the limits: a `TextAnswer`, `TextsAnswer` or `ArticleAnswer`.
+
+    It is built from what the classifier promises, so it is not validated anew; tests hold it to the
+    OpenAPI document.
+    """
     version = classifier.manifest.version
     if isinstance(asked, TextRequest):
         [result] = classifier.classify([asked.text], explain=asked.explain)
-        return TextAnswer(model=version, **result_fields(result))
+        return result_fields(result) | {"model": version}
     if isinstance(asked, TextsRequest):
         results = classifier.classify(asked.texts, explain=asked.explain)
-        return TextsAnswer(
-            results=[ResultAnswer(**result_fields(result)) for result in results], model=version
-        )
+        return {"results": [result_fields(result) for result in results], "model": version}
     article = classifier.classify_article(asked.article, explain=asked.explain)
-    return ArticleAnswer(
-        topics=list(article.topics),
-        primary=article.primary,
-        scores=article.scores,
-        paragraphs=[
-            ParagraphAnswer(start=span.start, end=span.end, **result_fields(result))
-            for span, result in article.paragraphs
+    return {
+        "topics": article.topics,
+        "primary": article.primary,
+        "scores": article.scores,
+        "paragraphs": [
+            span._asdict() | result_fields(result) for span, result in article.paragraphs
         ],
-        model=version,
-    )
+        "model": version,
+    }
 
 
 _READERS: dict[str, Callable[[bytes], ClassifyRequest]] = {
     JSON: lambda body: read_request(bodies.document(body)),
     PLAIN: lambda body: TextRequest(text=bodies.text(body)),
 }
-
-
-def _dump(body: BaseModel) -> str:
-    return body.model_dump_json(exclude_unset=True)
 
 
 class _Line(NamedTuple):
@@ -148,7 +139,7 @@ def _answer_lines(
             for place, line in enumerate(batch, start=1)
         ]
         number += len(batch)
-        yield "".join(f"{_dump(body)}\n" for body in _answer_batch(classifier, read)).encode()
+        yield b"".join(to_json(body) + b"\n" for body in _answer_batch(classifier, read))
 
 
 def _read_line(line: bytes | None, settings: Settings) -> LineRequest | ProblemError:
@@ -164,7 +155,9 @@ def _read_line(line: bytes | None, settings: Settings) -> LineRequest | ProblemE
     return asked
 
 
-def _answer_batch(classifier: Classifier, batch: list[_Line]) -> Iterator[LineAnswer | LineError]:
+def _answer_batch(
+    classifier: Classifier, batch: list[_Line]
+) -> Iterator[dict[str, Any] | LineError]:
     # Explaining costs far more than classifying, so only the lines that ask for it pay.
     results: dict[int, Result] = {}
     for explain in (False, True):
@@ -180,6 +173,7 @@ def _answer_batch(classifier: Classifier, batch: list[_Line]) -> Iterator[LineAn
             yield LineError(line=number, error=asked.problem())
         else:
             fields = result_fields(results[number])
+            fields["model"] = classifier.manifest.version
             if asked.id is not None:
                 fields["id"] = asked.id
-            yield LineAnswer(model=classifier.manifest.version, **fields)
+            yield fields

@@ -24,9 +24,9 @@ from pydantic_core import PydanticCustomError
 from service.classifier import Result
 from service.feeds.selection import CURSOR, DEFAULT, MOST
 from service.http.problems import Problem, ProblemError
+from service.lookup import DECIMALS
 from service.topics import TOPICS
 
-DECIMALS = 6  # of the numbers in answers; finer than any difference that means something
 LONGEST_ID = 200  # characters
 
 
@@ -64,7 +64,7 @@ LineId = Annotated[
     WrapValidator(_one_reason_for_id),
 ]
 TopicName = Annotated[str, Field(json_schema_extra={"enum": list(TOPICS)})]
-Score = Annotated[float, Field(ge=0, le=1), AfterValidator(_round)]
+Score = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[float, AfterValidator(_round)]
 Offset = Annotated[int, Field(ge=0, description="In characters (Unicode code points).")]
 
@@ -339,14 +339,17 @@ def read_request(body: object) -> ClassifyRequest:
 
 
 def result_fields(result: Result) -> dict[str, Any]:
-    """Take the fields of a result, without an explanation that nobody asked for."""
-    fields: dict[str, Any] = {
-        "topics": list(result.topics),
-        "primary": result.primary,
-        "scores": result.scores,
-        "coverage": result.coverage,
-        "reliable": result.reliable,
-    }
-    if result.explanation is not None:
-        fields["explanation"] = result.explanation
+    """Take the fields of a `ResultAnswer`, without an explanation that nobody asked for.
+
+    They come from the classifier as the interface promises them, so that they are not validated
+    anew.
+    """
+    fields = result._asdict()
+    if result.explanation is None:
+        del fields["explanation"]
+    else:
+        fields["explanation"] = {
+            topic: ExplanationAnswer.model_validate(explanation)
+            for topic, explanation in result.explanation.items()
+        }
     return fields

@@ -1,18 +1,12 @@
-import dataclasses
 from collections.abc import Sequence
 
-import joblib
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from scipy.special import expit
 
 from service.classifier import LISTED_CONTRIBUTIONS, Classifier
 from service.errors import ModelError
-from service.store import ModelStore
 from service.topics import TOPICS
 from training.corpus import Paragraph
-from training.fit import CalibratedTopics
 
 TARIFFS = "Exports of copper and soybeans fell after customs doubled the import duty on steel."
 SHELLING = "Troops shelled the town with howitzers overnight and the army lost two tanks."
@@ -36,35 +30,6 @@ def test_topics_are_those_above_their_thresholds_best_first(
         assert result.primary == (result.topics[0] if result.topics else None)
 
 
-@pytest.fixture(scope="module")
-def pipeline(classifier: Classifier, model_store: ModelStore) -> CalibratedTopics:
-    folder = model_store.folder(classifier.manifest.version)
-    loaded: CalibratedTopics = joblib.load(folder / "pipeline.joblib")
-    return loaded
-
-
-def test_scores_are_those_of_the_saved_scikit_learn_pipeline(
-    classifier: Classifier, pipeline: CalibratedTopics, paragraphs: Sequence[Paragraph]
-) -> None:
-    texts = [paragraph.text for paragraph in paragraphs]
-    scores = [[result.scores[topic] for topic in TOPICS] for result in classifier.classify(texts)]
-    np.testing.assert_allclose(scores, pipeline.predict_proba(texts), atol=1e-5)
-
-
-@given(
-    texts=st.lists(
-        st.text(alphabet=st.one_of(st.characters(), st.sampled_from("the army exports <&;>"))),
-        min_size=10,
-    )
-)
-@settings(deadline=None)
-def test_scores_of_any_text_are_those_of_the_pipeline(
-    classifier: Classifier, pipeline: CalibratedTopics, texts: list[str]
-) -> None:
-    scores = [[result.scores[topic] for topic in TOPICS] for result in classifier.classify(texts)]
-    np.testing.assert_allclose(scores, pipeline.predict_proba(texts), atol=1e-5)
-
-
 def test_contributions_bias_and_the_rest_add_up_to_the_logit(
     classifier: Classifier, paragraphs: Sequence[Paragraph]
 ) -> None:
@@ -75,7 +40,7 @@ def test_contributions_bias_and_the_rest_add_up_to_the_logit(
             listed = sum(contribution.value for contribution in explanation.contributions)
             total = explanation.bias + listed + explanation.other
             assert total == pytest.approx(explanation.logit, abs=1e-5)
-            assert result.scores[topic] == pytest.approx(1 / (1 + np.exp(-explanation.logit)))
+            assert result.scores[topic] == pytest.approx(expit(explanation.logit), abs=1e-6)
 
 
 def test_contributions_are_strongest_first_and_point_into_the_text(classifier: Classifier) -> None:
@@ -93,7 +58,7 @@ def test_contributions_are_strongest_first_and_point_into_the_text(classifier: C
 def test_explaining_changes_no_score(classifier: Classifier) -> None:
     [plain] = classifier.classify([TARIFFS])
     [explained] = classifier.classify([TARIFFS], explain=True)
-    assert dataclasses.replace(explained, explanation=None) == plain
+    assert explained._replace(explanation=None) == plain
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,38 @@ def test_plain_text_from_a_pipe_has_one_paragraph_a_line(run: Run) -> None:
     assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == [TARIFFS, FOOTBALL]
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "text"])
+def test_a_pipe_is_answered_line_by_line_while_it_is_fed(
+    model_store: ModelStore, form: str
+) -> None:
+    with subprocess.Popen(
+        [Path(sys.executable).parent / "geotopics", "classify", "--from", form, "--to", "jsonl"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"GEOTOPICS_MODELS": str(model_store.root)},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"text,id\n" if form == "csv" else b"")
+        for number in range(3):
+            record = {"jsonl": f'{{"text": "x", "id": {number}}}', "csv": f"x,{number}"}
+            # The blank line gives no record; the one before it must not wait behind it.
+            process.stdin.write(f"{record.get(form, 'x')}\n\n".encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["text"] == "x"
+        process.stdin.close()
+        assert process.wait() == 0
+
+
+def test_a_lone_surrogate_and_a_long_number_come_out_as_they_came_in(run: Run) -> None:
+    record = rb'{"text": "x", "half": "\ud800", "number": 123456789012345678901234567890}'
+    done = run("classify", stdin=record)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert {
+        key: value for key, value in json.loads(done.stdout).items() if key in {"half", "number"}
+    } == {"half": "\ud800", "number": 123456789012345678901234567890}
+
+
 def test_paragraphs_of_plain_text_may_be_parted_by_blank_lines(run: Run) -> None:
     first, second = TARIFFS.split(" after ")
     done = run("classify", "--blank-lines", "-", stdin=f"{first}\nafter {second}\n\nx\n".encode())
@@ -218,7 +250,9 @@ def test_a_wrong_setting_stops_with_its_name(run: Run, monkeypatch: pytest.Monke
     assert b"GEOTOPICS_PORT" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["classify", "train", "evaluate", "measure", "corpus", "serve"])
+@pytest.mark.parametrize(
+    "command", ["classify", "archive", "train", "evaluate", "measure", "corpus", "serve"]
+)
 def test_the_help_of_every_command_has_an_example(run: Run, command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0

@@ -1,26 +1,41 @@
 import numpy as np
 import pytest
 
-from service.lookup import FOUR, PAIR, WORD, Tables, table
+from service.lookup import VECTOR, Tables, filter_of, find_words, table
 from service.scorer import Scorer
 
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    """Two topics, two words, a pair, a prefix and two vectors."""
+    """Two topics, two words, a pair, a prefix, two vectors and two states with three names."""
     floats = np.float32
+    pairs = table(["steel tariff"])
     return Scorer(
         Tables(
-            *table(["steel", "tariff", "levy", "00", "25"], WORD),
-            *table(["steel tariff"], PAIR),
-            *table(["tari"], FOUR),
-            idf=np.array([1, 2, 0, 1, 0], dtype=floats),
-            word_weights=np.array([[1, 0], [4, 2], [0, 0], [0, 3], [0, 0]], dtype=floats),
-            linear_weights=np.array([[0, 0], [4, 4], [0, 0], [0, 0], [0, 0]], dtype=floats),
+            word_entries=table(["steel", "tariff", "levy", "00", "25", "iran", "tehran", "oman"]),
+            pair_entries=pairs,
+            prefix_entries=table(["tari"]),
+            pair_filter=filter_of(pairs),
+            word_values=np.array(
+                # idf, state, weights, sums of the weights of prefixes
+                [
+                    [1, 0, 1, 0, 0, 0],
+                    [2, 0, 4, 2, 4, 4],
+                    [0, 0, 0, 0, 0, 0],
+                    [1, 0, 0, 3, 0, 0],
+                    [0, 0, 0, 0, 0, 0],
+                    [0, 7, 0, 0, 0, 0],
+                    [0, 7, 0, 0, 0, 0],
+                    [0, 8, 0, 0, 0, 0],
+                ],
+                dtype=floats,
+            ),
             pair_weights=np.array([[9, -3]], dtype=floats),
             prefix_weights=np.array([[4, 4]], dtype=floats),
-            has_vector=np.array([False, True, True, False, True]),
-            vectors=np.array([[0, 0], [3, 4], [6, 8], [0, 0], [4, 3]], dtype=floats),
+            state_weights=np.array([[10, 1], [20, 2], [40, 4], [80, 8]], dtype=floats),
+            vectors=np.array(
+                [[0, 0], [3, 4], [6, 8], [0, 0], [4, 3], [0, 0], [0, 0], [0, 0]], dtype=floats
+            ),
             directions=np.array([[1, 0], [0, 1]], dtype=floats),
             bias=np.array([-1, 0.5], dtype=floats),
         )._asdict()
@@ -95,12 +110,34 @@ def test_coverage_is_the_share_of_known_words_among_words_and_signs_of_code(
     assert scorer.score([text]).coverage[0] == pytest.approx(coverage)
 
 
+def test_texts_are_scored_alike_by_one_thread_and_by_many(scorer: Scorer) -> None:
+    texts = [f"steel tariff {'levy ' * (number % 7)}" for number in range(3_000)]
+    alone, together = scorer.score(texts), scorer.score(texts, threads=4)
+    for expected, found in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_two_terms_with_the_same_hash_are_refused() -> None:
     with pytest.raises(ValueError, match="same hash"):
-        table(["steel", "steel"], WORD)
+        table(["steel", "steel"])
 
 
-def test_tables_hold_many_terms() -> None:
-    words = [f"w{number}" for number in range(5000)]
-    places, rows = table(words, WORD)
-    assert sorted(rows[places != 0]) == list(range(5000))
+def test_every_term_is_found_at_its_place_and_no_other(scorer: Scorer) -> None:
+    words = [f"w{chr(97 + number % 26) * (number % 11)}{number}" for number in range(5000)]
+    entries = table(words)
+    data = np.frombuffer(" ".join(words).encode(), dtype=np.uint8)
+    tables = scorer.tables._replace(word_entries=entries)
+    np.testing.assert_array_equal(find_words(data, tables)[:, VECTOR], range(5000))
+    unknown = np.frombuffer(" ".join(f"{word}x" for word in words).encode(), dtype=np.uint8)
+    assert (find_words(unknown, tables)[:, VECTOR] == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "added"),
+    [("Iran", 10), ("Iran, Tehran", 10), ("Tehran and Oman", 30), ("Oman: Iran; Oman", 30)],
+)
+def test_each_state_counts_at_its_first_mention(scorer: Scorer, text: str, added: int) -> None:
+    assert scorer.score([text]).logits[0][0] == pytest.approx(-1 + added)
+    shares = scorer.contributions(text.lower()).words[:, 0]
+    assert shares[0] == 10
+    assert shares.sum() == pytest.approx(added)

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from service.classifier import Classifier
 from service.config import Settings
 from service.http import create_app
-from service.http.schemas import DECIMALS
+from service.lookup import DECIMALS
 from service.store import ModelStore
 from tests.service.http.conftest import Post
 from tests.service.http.samples import ARTICLE, BORDER, SUMMIT, TARIFFS, TROOPS

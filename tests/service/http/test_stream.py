@@ -1,16 +1,12 @@
 import io
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service.config import Settings
 from service.http import create_app
-from service.http.lines import batches
 from service.http.schemas import LineAnswer, LineError
 from service.store import ModelStore
 from tests.service.http.conftest import Post
@@ -142,18 +138,3 @@ def test_a_client_that_waits_for_an_answer_gets_it_before_it_sends_more(
     )
     received.extend(response.iter_encoded())
     assert [json.loads(answer)["id"] for answer in received] == list(range(5))
-
-
-@given(
-    parts=st.lists(st.text("ab\r", max_size=12).map(str.encode), max_size=20),
-    announced=st.booleans(),
-)
-def test_cutting_a_body_gives_its_lines_or_none_for_those_that_are_too_long(
-    parts: list[bytes], announced: bool
-) -> None:
-    limit = 8
-    cut = batches(io.BytesIO(b"\n".join(parts)), announced=announced, limit=limit)
-    expected: Iterable[bytes] = parts if parts and parts[-1] else parts[:-1]
-    assert [line for batch in cut for line in batch] == [
-        part if len(part) <= limit else None for part in expected
-    ]
