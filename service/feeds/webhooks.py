@@ -130,7 +130,7 @@ def subscriptions(database: Database) -> list[Subscription]:
     """List the subscriptions in the order in which they were added."""
     with database.reading() as connection:
         rows = connection.execute(_LIST).fetchall() if connection else []
-    return [Subscription(*row[:-1], stopped=bool(row[-1])) for row in rows]
+    return [Subscription(*row) for row in rows]
 
 
 def enqueue(connection: sqlite3.Connection, item: Item) -> None:

@@ -14,6 +14,7 @@ from service.feeds.database import Database, FeedsError
 from service.feeds.items import described
 from service.feeds.selection import Selection, select
 from service.feeds.syndication import FORMATS, Channel, last_change
+from service.http import problems
 from service.http.problems import ProblemError
 from service.http.schemas import (
     EntriesAnswer,
@@ -74,9 +75,11 @@ def blueprint(settings: Settings) -> Blueprint:
         return Response(body.model_dump_json(), content_type=_JSON)
 
     @routes.errorhandler(FeedsError)
-    def failed(error: FeedsError) -> None:
+    def failed(error: FeedsError) -> Response:
         _logger.error("%s", error)
-        raise ProblemError(503, "The feeds cannot be read at present; the server's log says why.")
+        return problems.answer(
+            ProblemError(503, "The feeds cannot be read at present; the server's log says why.")
+        )
 
     return routes
 
@@ -142,4 +145,5 @@ def _answer(text: str, media_type: str, changed: datetime | None = None) -> Resp
     response.cache_control.no_cache = True
     response.last_modified = changed
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

@@ -109,6 +109,12 @@ def _split(value: str) -> list[str]:
     return value.split(",")
 
 
+def _known(topic: str) -> str:
+    if topic not in TOPICS:
+        raise PydanticCustomError("topic", f"The topics are {', '.join(TOPICS)}")
+    return topic
+
+
 def _moment(value: str) -> datetime:
     try:
         found = datetime.fromisoformat(value if _DATE.fullmatch(value) else "")
@@ -120,6 +126,7 @@ def _moment(value: str) -> datetime:
 
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?", re.ASCII)
+KnownTopic = Annotated[TopicName, AfterValidator(_known)]
 Moment = Annotated[
     datetime | None,
     PlainValidator(_moment),
@@ -138,7 +145,7 @@ class FeedQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    topics: Annotated[list[Literal[TOPICS]], BeforeValidator(_split)] = Field(
+    topics: Annotated[list[KnownTopic], BeforeValidator(_split)] = Field(
         default=[], min_length=1, description="Entries that carry one of these."
     )
     all: Literal["0", "1"] = Field(default="0", description="1: entries that carry all of these.")
