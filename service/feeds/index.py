@@ -1,7 +1,6 @@
 """Keeps the published items up to date with the tags of the entries."""
 
 import json
-import re
 import sqlite3
 import uuid
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from reader import Entry, Reader
 
 from service.feeds import TAG
 from service.feeds.database import Database
-from service.feeds.items import Item, item_of, known, mask, microseconds
+from service.feeds.items import Item, item_of, known, mask, microseconds, printable
 from service.feeds.plugin import EntryId, feed_paragraphs
 from service.feeds.text import html_to_text
 
@@ -30,7 +29,6 @@ ORDER BY number LIMIT ?
 """
 
 _TITLE_CHARACTERS = 80  # of a text whose beginning stands in for a title
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # XML 1.0 cannot write these
 
 Observer = Callable[[sqlite3.Connection, Item], None]
 
@@ -122,7 +120,7 @@ def _facts(entry: Entry, tag: dict[str, Any]) -> str:
         "updated": max(published, updated).isoformat(),
         "added": entry.added.isoformat(),
         "source": {
-            "url": entry.feed_url,
+            "url": printable(entry.feed_url),
             "title": _plain(entry.feed_resolved_title) or entry.feed_url,
             "link": link,
         },
@@ -137,18 +135,14 @@ def _facts(entry: Entry, tag: dict[str, Any]) -> str:
 def _words(entry: Entry) -> tuple[str, str]:
     title = _plain(entry.title)
     paragraphs = feed_paragraphs(entry)[1 if title else 0 :]
-    text = _clean("\n\n".join(paragraphs))
+    text = printable("\n\n".join(paragraphs))
     return title or text[:_TITLE_CHARACTERS] or "Untitled", text
 
 
 def _web_address(link: str | None) -> str | None:
-    link = _clean(link or "")
+    link = printable(link or "")
     return link if link.lower().startswith(("http://", "https://")) else None
 
 
 def _plain(html: str | None) -> str:
-    return " ".join(_clean(html_to_text(html or "")).split())
-
-
-def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("", text).strip()
+    return " ".join(printable(html_to_text(html or "")).split())

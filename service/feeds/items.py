@@ -1,6 +1,7 @@
 """A tagged entry as it is published: plain text, a stable id, dates that are not in the future."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from service.topics import TOPICS
 
 EXCERPT_CHARACTERS = 1_000  # of the text that are published; the rest is read at the source
 _EPOCH = datetime.fromtimestamp(0, UTC)
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ def described(item: Item) -> dict[str, Any]:
     for name in ("published", "updated", "added", "changed"):
         found[name] = found[name].isoformat().replace("+00:00", "Z")
     return found
+
+
+def printable(text: str) -> str:
+    """Leave out what XML has no way to write, and space at both ends."""
+    return _FORBIDDEN.sub("", text).strip()
 
 
 def known(topics: Iterable[str]) -> list[str]:

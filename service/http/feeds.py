@@ -11,7 +11,7 @@ from werkzeug.urls import iri_to_uri
 
 from service.config import Settings
 from service.feeds.database import Database, FeedsError
-from service.feeds.items import described
+from service.feeds.items import described, printable
 from service.feeds.selection import Selection, select
 from service.feeds.syndication import FORMATS, Channel, last_change
 from service.http import problems
@@ -108,8 +108,8 @@ def _channel(selection: Selection) -> Channel:
     words = f", {selection.words}" if selection.words else ""
     source = f", from {selection.source}" if selection.source else ""
     return Channel(
-        title=f"geotopics: {topics or 'any topic'}{words}",
-        description=f"Entries of news feeds on {topics or 'any topic'}{words}{source}",
+        title=printable(f"geotopics: {topics or 'any topic'}{words}"),
+        description=printable(f"Entries of news feeds on {topics or 'any topic'}{words}{source}"),
         address=iri_to_uri(request.url),
         page=url_for("pages.home", _external=True),
         topics=url_for("status.model", _external=True),

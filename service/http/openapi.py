@@ -175,7 +175,7 @@ def _entries() -> dict[str, Any]:
 
 
 def _feed() -> dict[str, Any]:
-    formats = {media_type: _page() for media_type, _ in FORMATS.values()}
+    formats: dict[str, dict[str, Any]] = {media_type: {} for media_type, _ in FORMATS.values()}
     operation = _operation(
         "feed", "The same as a feed: Atom, RSS 2.0 or JSON Feed 1.1", formats, 404, 422, 503
     )
