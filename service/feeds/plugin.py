@@ -53,7 +53,6 @@ from service.store import DEFAULT_FOLDER, NO_MODEL, ModelStore
 
 TAG = "geotopics"
 BATCH = 200  # entries that are classified together when entries are filled in
-DECIMALS = 6
 
 _logger = logging.getLogger(__name__)
 
@@ -317,7 +316,7 @@ def _tags(topics: Sequence[str], scores: dict[str, float]) -> dict[str, Any]:
     return {
         "topics": list(topics),
         "primary": next(iter(topics), None),
-        "scores": {topic: round(score, DECIMALS) for topic, score in scores.items()},
+        "scores": scores,
     }
 
 
