@@ -22,9 +22,14 @@ from service.store import ModelStore
 from tests.bench.rounds import ROUNDS, Line, thousands
 from training.corpus import Paragraph
 
-GEOTOPICS = (str(Path(sys.executable).parent / "geotopics"), "serve")
-BARE = (sys.executable, "-m", "tests.bench.bare")
+_FREE_PORT = 28_765
 _CONNECTIONS = 8
+GEOTOPICS = (str(Path(sys.executable).parent / "geotopics"), "serve")
+# The settings are those of `service.serve`.
+BARE = (
+    *(sys.executable, "-m", "granian", "tests.bench.bare:app", "--interface", "wsgi", "--no-ws"),
+    *("--port", str(_FREE_PORT), "--blocking-threads", "64", "--backpressure", "64"),
+)
 _SECONDS = 2.0  # of a round of single requests
 _MANY = 500  # paragraphs in a request
 _MEMORY_PARAGRAPHS = 100_000
@@ -148,7 +153,7 @@ def served(command: Sequence[str], store: ModelStore) -> Iterator[Server]:
     with process:
         assert process.stdout is not None
         for line in process.stdout:
-            if found := re.search(r"listens at http://127\.0\.0\.1:(\d+)", line):
+            if found := re.search(r"isten\S* at:? http://127\.0\.0\.1:(\d+)", line):
                 port = int(found[1])
                 break
         else:
