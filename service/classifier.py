@@ -130,6 +130,7 @@ class Classifier:
     def __init__(self, manifest: Manifest, scorer: Scorer) -> None:
         self.manifest = manifest
         self._scorer = scorer
+        self._thresholds = tuple(manifest.thresholds.items())
 
     @classmethod
     def load(cls, models: Path = DEFAULT_FOLDER, version: str | None = None) -> Self:
@@ -247,19 +248,17 @@ class Classifier:
     ) -> Result:
         by_topic = dict(zip(self.manifest.topics, scores, strict=True))
         topics = tuple(
-            topic
-            for topic, threshold in self.manifest.thresholds.items()
-            if by_topic[topic] >= threshold
+            [topic for topic, threshold in self._thresholds if by_topic[topic] >= threshold]
         )
         if len(topics) > 1:
             topics = _best_first({topic: by_topic[topic] for topic in topics})
         return Result(
-            topics=topics,
-            primary=topics[0] if topics else None,
-            scores=by_topic,
-            coverage=coverage,
-            reliable=coverage >= MINIMUM_COVERAGE,
-            explanation=explanation,
+            topics,
+            topics[0] if topics else None,
+            by_topic,
+            coverage,
+            coverage >= MINIMUM_COVERAGE,
+            explanation,
         )
 
     def _explain(self, text: str, logits: NDArray[np.float64]) -> dict[str, Explanation]:

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -85,24 +84,30 @@ class Scorer:
         """
         shape = len(texts), len(self.bias)
         scores = Scores(np.empty(shape), np.empty(shape), np.empty(len(texts)))
-        chunks = [slice(start, start + _CHUNK) for start in range(0, len(texts), _CHUNK)]
-        score = partial(self._score, texts, scores)
-        if threads > 1 and len(chunks) > 1:
+        if len(texts) <= _CHUNK:
+            self._fill(texts, scores)
+            return scores
+
+        def fill(start: int) -> None:
+            chunk = slice(start, start + _CHUNK)
+            self._fill(texts[chunk], Scores(*(rows[chunk] for rows in scores)))
+
+        starts = range(0, len(texts), _CHUNK)
+        if threads > 1:
             with ThreadPoolExecutor(threads) as pool:
-                deque(pool.map(score, chunks), maxlen=0)
+                deque(pool.map(fill, starts), maxlen=0)
         else:
-            for chunk in chunks:
-                score(chunk)
+            deque(map(fill, starts), maxlen=0)
         return scores
 
-    def _score(self, texts: Sequence[str], scores: Scores, chunk: slice) -> None:
-        data, offsets = joined(texts[chunk])
+    def _fill(self, texts: Sequence[str], scores: Scores) -> None:
+        data, offsets = joined(texts)
         try:
             counts = self._counts.pop()
         except IndexError:
             n_terms = len(self.tables.word_values) + len(self.tables.pair_weights)
             counts = np.zeros(n_terms, dtype=np.int32)
-        lookup.score(data, offsets, self.tables, counts, *(rows[chunk] for rows in scores))
+        lookup.score(data, offsets, self.tables, counts, *scores)
         self._counts.append(counts)
 
     def contributions(self, text: str) -> Contributions:

@@ -1,5 +1,6 @@
 """Serves the application with granian until a signal ends it."""
 
+import gc
 import logging
 import multiprocessing
 import socket
@@ -61,8 +62,10 @@ def run(settings: Settings, *, watch: bool = False) -> None:
     message = f"geotopics listens at http://{shown}:{port} (stop with Ctrl-C)"
     # Granian's main process does not know when its workers are ready, so the first of them says it.
     first = multiprocessing.Semaphore()
+    # Workers that are forked share what has been loaded before, and start at once.
+    app = _create(settings) if multiprocessing.get_start_method() == "fork" else None
     with _polling(settings) if watch else nullcontext():
-        server.serve(target_loader=partial(_load, settings, message, first), wrap_loader=False)
+        server.serve(target_loader=partial(_load, settings, app, message, first), wrap_loader=False)
 
 
 @contextmanager
@@ -79,11 +82,19 @@ def _polling(settings: Settings) -> Iterator[None]:
         process.kill()  # a round may take minutes, and bears being killed
 
 
-def _load(settings: Settings, message: str, first: Semaphore) -> Flask:
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
-    app = create_app(settings)
+def _load(settings: Settings, app: Flask | None, message: str, first: Semaphore) -> Flask:
+    app = app or _create(settings)
     if first.acquire(block=False):
         print(message, flush=True)
+    return app
+
+
+def _create(settings: Settings) -> Flask:
+    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    app = create_app(settings)
+    # What has been loaded stays for good, so no collection need look through it, or, marking it,
+    # give each worker a copy of its own.
+    gc.freeze()
     return app
 
 

@@ -41,5 +41,6 @@ def test_links_lead_somewhere(link: str) -> None:
 
 def test_the_targets_of_the_makefile_are_explained_by_make_help() -> None:
     makefile = (Path(__file__).parent.parent / "Makefile").read_text("utf-8")
-    for target in ("setup", "train", "serve", "test", "lint", "evaluate", "bench", "clean", "help"):
+    targets = "setup train serve feeds test lint evaluate bench clean help"
+    for target in targets.split():
         assert re.search(rf"^{target}:.*## \w", makefile, re.MULTILINE)

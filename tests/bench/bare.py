@@ -1,14 +1,10 @@
-"""A Flask view that parses and answers the same JSON without classifying, on the same server.
-
-Run with ``python -m tests.bench.bare``; settings are those of `geotopics serve`.
-"""
+"""A Flask view that parses and answers the same JSON without classifying."""
 
 from flask import Flask, Response, jsonify, request
 
-from service import config, serve
-from service.config import Settings
+app = Flask(__name__)
 
-ANSWER = {
+_ANSWER = {
     "topics": ["trade", "diplomacy"],
     "primary": "trade",
     "scores": {
@@ -23,18 +19,8 @@ ANSWER = {
 }
 
 
-def create_app(settings: Settings) -> Flask:
-    """Build the application, whatever the settings."""
-    app = Flask(__name__)
-
-    @app.post("/v1/classify")
-    def classify() -> Response:
-        request.get_json()
-        return jsonify(ANSWER)
-
-    return app
-
-
-if __name__ == "__main__":
-    serve.create_app = create_app  # type: ignore[attr-defined]
-    serve.run(config.load())
+@app.post("/v1/classify")
+def classify() -> Response:
+    """Answer always the same."""
+    request.get_json()
+    return jsonify(_ANSWER)

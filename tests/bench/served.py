@@ -22,9 +22,14 @@ from service.store import ModelStore
 from tests.bench.rounds import ROUNDS, Line, thousands
 from training.corpus import Paragraph
 
-GEOTOPICS = (str(Path(sys.executable).parent / "geotopics"), "serve")
-BARE = (sys.executable, "-m", "tests.bench.bare")
+_FREE_PORT = 28_765
 _CONNECTIONS = 8
+GEOTOPICS = (str(Path(sys.executable).parent / "geotopics"), "serve")
+# The settings are those of `service.serve`.
+BARE = (
+    *(sys.executable, "-m", "granian", "tests.bench.bare:app", "--interface", "wsgi", "--no-ws"),
+    *("--port", str(_FREE_PORT), "--blocking-threads", "64", "--backpressure", "64"),
+)
 _SECONDS = 2.0  # of a round of single requests
 _MANY = 500  # paragraphs in a request
 _MEMORY_PARAGRAPHS = 100_000
@@ -148,19 +153,21 @@ def served(command: Sequence[str], store: ModelStore) -> Iterator[Server]:
     with process:
         assert process.stdout is not None
         for line in process.stdout:
-            if found := re.search(r"listens at http://127\.0\.0\.1:(\d+)", line):
+            if found := re.search(r"isten\S* at:? http://127\.0\.0\.1:(\d+)", line):
                 port = int(found[1])
                 break
         else:
             raise RuntimeError(f"{' '.join(command)} has ended without listening")
         # Nobody reads the log from here on, so it must not fill the pipe: servers log nothing then.
         body = _request({"text": "Tariffs on steel were raised."}, "application/json")
-        while True:
-            with contextlib.suppress(ConnectionRefusedError):
-                _ask(port, body)
-                break
-        yield Server(port, time.perf_counter() - begun, process.pid)
-        process.terminate()
+        try:
+            while True:
+                with contextlib.suppress(ConnectionRefusedError):
+                    _ask(port, body)
+                    break
+            yield Server(port, time.perf_counter() - begun, process.pid)
+        finally:
+            process.terminate()
 
 
 def _seconds_of(work: Callable[[], object]) -> float:
@@ -210,10 +217,20 @@ def _requests_per_second(port: int, requests: Sequence[bytes]) -> float:
         while (now := time.perf_counter()) < begun + _SECONDS:
             for key, _ in selector.select():
                 connection = cast(socket.socket, key.fileobj)
-                answer = connection.recv(1 << 16)
-                # Both answers are small enough to come in one piece.
-                if not answer.startswith(b"HTTP/1.1 200") or not answer.rstrip().endswith(b"}"):
-                    raise RuntimeError(f"the server answered {answer[:300]!r}")
+                _receive(connection)
                 answered += 1
                 connection.sendall(requests[answered % len(requests)])
     return answered / (now - begun)
+
+
+def _receive(connection: socket.socket) -> None:
+    """Receive one small answer, which may come in pieces."""
+    received = b""
+    while True:
+        received += connection.recv(1 << 16)
+        head, end, body = received.partition(b"\r\n\r\n")
+        if not received.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"the server answered {received[:300]!r}")
+        length = re.search(rb"content-length: (\d+)", head)
+        if end and length and len(body) == int(length[1]):
+            return

@@ -22,6 +22,8 @@ pytestmark = [
 
 PATIENCE = 60  # seconds until a test that hangs is given up
 
+README = (FILES.parents[3] / "README.md").read_text("utf-8")
+
 GOOD = {
     "/rss20.xml": {
         "Steel duties doubled as talks stall": ["trade"],
@@ -44,13 +46,13 @@ BAD: dict[str, tuple[answers.Answer | None, str]] = {
     "/404": (answers.of_status(404), "404 Not Found"),
     "/410": (answers.of_status(410), "410 Gone, not polled again"),
     "/circle": (answers.redirect(302, "/circle"), "redirects more than 5 times"),
-    "/scheme": (answers.redirect(302, "file:///etc/hostname"), "No connection adapters"),
+    "/scheme": (answers.redirect(302, "file:///etc/hostname"), "No connection adapters were found"),
     "/huge": (answers.huge, "larger than 8 MB"),
     "/zip-bomb": (answers.zip_bomb, "larger than 8 MB"),
     "/not-gzip": (answers.not_gzip, "is not compressed in the way it says"),
     "/page.html": (None, "is broken XML"),
     "/broken.xml": (None, "is broken XML"),
-    "/bomb.xml": (None, "is broken XML: .* undefined entity"),
+    "/bomb.xml": (None, "is broken XML: .*undefined entity"),
 }
 """Each kind of bad feed with how it is served, and what the list says of it."""
 
@@ -111,6 +113,11 @@ def test_nothing_is_read_twice_where_nothing_has_changed(
     assert poller.poll(scheduled=True).feeds == 0
     assert poller.poll(scheduled=False) == (len(GOOD), 0, 0, 0)
     assert "If-None-Match" in server.headers_seen["/atom.xml"]
+
+
+@pytest.mark.parametrize("line", {line.split(":")[0] for _, line in BAD.values()})
+def test_what_is_said_of_bad_feeds_stands_in_the_readme(line: str) -> None:
+    assert f"`{line.replace(' 1 ', ' 30 ')}`" in README
 
 
 @pytest.mark.usefixtures("impatient")
