@@ -51,11 +51,11 @@ _STATEMENTS = (
     """,
     """
     CREATE INDEX IF NOT EXISTS geotopics_newest
-    ON geotopics_items (placed DESC, number DESC, topics)
+    ON geotopics_items (placed DESC, number, topics)
     """,
     """
     CREATE INDEX IF NOT EXISTS geotopics_newest_of_feed
-    ON geotopics_items (feed, placed DESC, number DESC, topics)
+    ON geotopics_items (feed, placed DESC, number, topics)
     """,
     """
     CREATE VIRTUAL TABLE IF NOT EXISTS geotopics_words

@@ -77,8 +77,7 @@ def _keep(
         INSERT INTO geotopics_items (feed, id, placed, topics, changed, facts)
         VALUES (?, ?, ?, ?, ?, ?)
         ON CONFLICT (feed, id) DO UPDATE SET
-            placed = excluded.placed, topics = excluded.topics,
-            changed = excluded.changed, facts = excluded.facts
+            topics = excluded.topics, changed = excluded.changed, facts = excluded.facts
         RETURNING number
         """,
         (*place, microseconds(_placed(entry)), mask(tag["topics"]), changed, facts),
@@ -100,11 +99,11 @@ def _drop(connection: sqlite3.Connection, place: EntryId) -> None:
 
 def _placed(entry: Entry) -> datetime:
     # By arrival, so that nobody who looks at the newest page misses an item that came late; only
-    # what a feed already had when it was first polled stands where it was published.
-    published = entry.published or entry.updated
-    if published is not None and published < entry.added - BACKLOG:
-        return published
-    return entry.added
+    # what a feed already had when it was first polled stands where it was published. What came in
+    # one poll is ordered by publication: a microsecond for every second.
+    published = entry.published or entry.updated or entry.added
+    age = max(entry.added - published, timedelta())
+    return published if age > BACKLOG else entry.added - age / 1_000_000
 
 
 def _facts(entry: Entry, tag: dict[str, Any]) -> str:

@@ -105,19 +105,19 @@ def _query(selection: Selection) -> tuple[str, dict[str, str | int]]:
         conditions.append("placed >= :since")
         parameters["since"] = microseconds(selection.since)
     if selection.after is not None:
-        conditions.append("(placed, number) < (:placed, :number)")
+        conditions.append("placed <= :placed AND (placed < :placed OR number > :number)")
         parameters |= zip(("placed", "number"), map(int, selection.after.split(".")), strict=True)
     # The page is found in an index alone; only then are its rows looked up.
     query = f"""
         WITH page AS MATERIALIZED (
             SELECT placed, number FROM geotopics_items WHERE {" AND ".join(conditions)}
-            ORDER BY placed DESC, number DESC LIMIT :limit
+            ORDER BY placed DESC, number LIMIT :limit
         )
         SELECT page.placed, page.number, changed, facts, title, substr(text, 1, :excerpt)
         FROM page
         JOIN geotopics_items USING (number) JOIN geotopics_words
             ON geotopics_words.rowid = page.number
-        ORDER BY page.placed DESC, page.number DESC
+        ORDER BY page.placed DESC, page.number
     """  # noqa: S608 - made of the constants above
     return query, parameters
 

@@ -280,6 +280,18 @@ def test_items_follow_their_tags(desk: Settings, own: FlaskClient) -> None:
         assert names(own, "q=one") == []
 
 
+def test_items_that_came_in_one_poll_stand_in_the_order_of_their_dates(
+    desk: Settings, own: FlaskClient
+) -> None:
+    now = datetime.now(UTC)
+    with open_reader(desk) as reader, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "_now", lambda: now)
+        for hours in (3, 1, 30, 2):
+            add(reader, f"{hours}", ["trade"], published=now - timedelta(hours=hours))
+        publish(desk, reader)
+    assert names(own, "") == ["1", "2", "3", "30"]
+
+
 def test_the_list_of_feeds_can_be_imported(client: FlaskClient) -> None:
     outlines = etree.fromstring(client.get("/opml").data).findall("body/outline")
     addresses = [outline.get("xmlUrl") for outline in outlines]
