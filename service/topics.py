@@ -1,5 +1,6 @@
 """The topics a paragraph can carry, as the codebook (``training/codebook.md``) defines them."""
 
+import re
 from dataclasses import dataclass
 
 TOPICS: tuple[str, ...] = ("defense", "trade", "territorial-dispute", "diplomacy")
@@ -25,6 +26,16 @@ class Topic:
     carries: str
     does_not_carry: str
     codes: tuple[str, ...]
+
+    @property
+    def media_topics(self) -> list[tuple[str, str]]:
+        """Codes of the IPTC's Media Topics among `codes`, each with its label."""
+        return [
+            (code, label)
+            for codes in self.codes
+            if codes.startswith("IPTC ")
+            for code, label in re.findall(r"(\d{8}) ([^,]+)", codes)
+        ]
 
 
 DEFINITIONS: tuple[Topic, ...] = (

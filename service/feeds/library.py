@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from service.config import Settings
-from service.errors import GeotopicsError
 
 # The copy of feedparser inside reader 3.26 needs a module that feedparser's own newer releases do
 # without; this is reader's switch for using those. It must stand before reader is used.
@@ -13,16 +12,11 @@ os.environ.setdefault("READER_NO_VENDORED_FEEDPARSER", "1")
 
 from reader import Reader, ReaderError, make_reader
 
-from service.feeds import fetch
-from service.feeds.plugin import TAG, Tagger, current_classifier
+from service.feeds import TAG, fetch
+from service.feeds.database import DATABASE, FeedsError
+from service.feeds.plugin import Tagger, current_classifier
 
 __all__ = ["TAG", "FeedsError", "open_reader"]
-
-DATABASE = "feeds.sqlite"
-
-
-class FeedsError(GeotopicsError):
-    """The feeds cannot be read, or one cannot be added or removed."""
 
 
 def open_reader(settings: Settings, tagger: Tagger | None = None) -> Reader:

@@ -48,10 +48,10 @@ from reader.types import EntryUpdateStatus
 
 from service.classifier import Classifier, Result
 from service.errors import ModelError
+from service.feeds import TAG
 from service.feeds.text import paragraphs
 from service.store import DEFAULT_FOLDER, NO_MODEL, ModelStore
 
-TAG = "geotopics"
 BATCH = 200  # entries that are classified together when entries are filled in
 
 _logger = logging.getLogger(__name__)

@@ -43,9 +43,11 @@ from reader import (
 
 from service.config import LOG_FORMAT, Settings
 from service.errors import GeotopicsError
-from service.feeds.library import FeedsError, open_reader
+from service.feeds.database import FeedsError
+from service.feeds.library import open_reader
 from service.feeds.plugin import Articles, Tagger, current_classifier, from_feed
 from service.feeds.problems import describe, is_gone
+from service.feeds.publishing import publish_until
 
 PROBLEM = "geotopics.problem"
 PAUSED = "geotopics.paused"
@@ -183,7 +185,7 @@ class Poller:
         return summary
 
     def fill_in(self, stop: threading.Event | None = None) -> None:
-        """Tag what is untagged or tagged by another model, and index what is new for search.
+        """Tag what is untagged or tagged by another model.
 
         Raises
         ------
@@ -192,7 +194,6 @@ class Poller:
         """
         with self._storage_errors():
             self._tagger.fill_in(self.reader, stop)
-            self.reader.update_search()
 
     def _prepare(self) -> None:
         schedule: Any = {"interval": self._settings.poll_minutes, "jitter": _JITTER}
@@ -291,7 +292,7 @@ class Poller:
 
 
 def watch(settings: Settings, stop: threading.Event) -> None:
-    """Poll what is due until stopped; a thread beside fills in tags.
+    """Poll what is due until stopped; threads beside fill in tags and publish.
 
     Parameters
     ----------
@@ -305,6 +306,10 @@ def watch(settings: Settings, stop: threading.Event) -> None:
         Another process is polling, or the database cannot be opened.
     """
     with Poller(settings) as poller:
+        publishing = threading.Thread(
+            target=publish_until, args=(settings, poller.reader, stop), daemon=True
+        )
+        publishing.start()
         filling = threading.Thread()
         while not stop.is_set():
             try:
@@ -320,6 +325,7 @@ def watch(settings: Settings, stop: threading.Event) -> None:
             stop.wait(TICK_SECONDS)
         if filling.ident is not None:
             filling.join()
+        publishing.join()
 
 
 def run(settings: Settings) -> None:

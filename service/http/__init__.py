@@ -3,7 +3,7 @@
 from flask import Flask, Response
 
 from service.config import Settings
-from service.http import classify, docs, pages, problems, status
+from service.http import classify, docs, feeds, pages, problems, status
 from service.http.model import CurrentModel
 
 _PAGE_HEADERS = {
@@ -36,6 +36,7 @@ def create_app(settings: Settings) -> Flask:
     problems.init_app(app)
     app.register_blueprint(classify.blueprint(settings, current))
     app.register_blueprint(status.blueprint(current))
+    app.register_blueprint(feeds.blueprint(settings))
     app.register_blueprint(docs.blueprint(settings))
     app.register_blueprint(pages.blueprint(settings, current))
     app.after_request(_secure)

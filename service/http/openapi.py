@@ -7,8 +7,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.config import Settings
+from service.feeds.syndication import FORMATS
 from service.http import problems, schemas
 from service.http.classify import JSON, NDJSON, PLAIN
+from service.http.feeds import CHOICES, OPML
 
 FORM = "application/x-www-form-urlencoded"
 HTML = "text/html"
@@ -24,6 +26,8 @@ _SOURCES: tuple[tuple[type[BaseModel], Literal["validation", "serialization"]], 
     (schemas.LineAnswer, "serialization"),
     (schemas.LineError, "serialization"),
     (schemas.ModelAnswer, "serialization"),
+    (schemas.EntriesAnswer, "serialization"),
+    (schemas.FeedsStatusAnswer, "serialization"),
     (schemas.HealthAnswer, "serialization"),
     (schemas.ReadyAnswer, "serialization"),
     (problems.Problem, "serialization"),
@@ -31,10 +35,11 @@ _SOURCES: tuple[tuple[type[BaseModel], Literal["validation", "serialization"]], 
 
 _PROBLEMS = {
     400: "The body cannot be read: it is not UTF-8, not JSON, or repeats a key.",
+    404: "There is no such feed.",
     413: "The body, a paragraph or the number of paragraphs is too large.",
     415: "The body is of a media type, character set or encoding that is not read here.",
-    422: "A field is missing, unknown, blank or of another type; `errors` names it.",
-    503: "No model is loaded; try again after `Retry-After` seconds.",
+    422: "A field or parameter is missing, unknown, blank or of another type; `errors` names it.",
+    503: "No model is loaded, or no feeds can be read; try again after `Retry-After` seconds.",
 }
 
 
@@ -69,6 +74,21 @@ def document(settings: Settings) -> dict[str, Any]:
                     "The model that answers, its topics and how good it is",
                     {JSON: _ref(schemas.ModelAnswer)},
                     503,
+                )
+            },
+            "/v1/entries": {"get": _entries()},
+            "/v1/feeds/status": {
+                "get": _operation(
+                    "feedsStatus",
+                    "How far the entries of feeds have been tagged with the model",
+                    {JSON: _ref(schemas.FeedsStatusAnswer)},
+                    503,
+                )
+            },
+            "/feeds/{topic}.{form}": {"get": _feed()},
+            "/opml": {
+                "get": _operation(
+                    "opml", "The topic feeds, for a reader to import", {OPML: _page()}
                 )
             },
             "/healthz": {
@@ -140,6 +160,43 @@ def _classify(settings: Settings) -> dict[str, Any]:
         },
     }
     return operation
+
+
+def _entries() -> dict[str, Any]:
+    operation = _operation(
+        "entries",
+        "Entries of feeds that carry a topic, newest first",
+        {JSON: _ref(schemas.EntriesAnswer)},
+        422,
+        503,
+    )
+    operation["parameters"] = _parameters(schemas.EntriesQuery)
+    return operation
+
+
+def _feed() -> dict[str, Any]:
+    formats: dict[str, dict[str, Any]] = {media_type: {} for media_type, _ in FORMATS.values()}
+    operation = _operation(
+        "feed", "The same as a feed: Atom, RSS 2.0 or JSON Feed 1.1", formats, 404, 422, 503
+    )
+    operation["parameters"] = [
+        {"name": name, "in": "path", "required": True, "schema": {"enum": list(values)}}
+        for name, values in (("topic", CHOICES), ("form", FORMATS))
+    ] + _parameters(schemas.FeedQuery)
+    return operation
+
+
+def _parameters(query: type[BaseModel]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "description": schema.pop("description"),
+            "explode": False,  # several topics stand behind one another, with commas
+            "schema": {key: value for key, value in schema.items() if value not in (None, "")},
+        }
+        for name, schema in query.model_json_schema()["properties"].items()
+    ]
 
 
 def _form() -> dict[str, Any]:

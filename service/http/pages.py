@@ -11,6 +11,7 @@ from service.classifier import Article, Explanation, Result
 from service.config import Settings
 from service.http import bodies
 from service.http.classify import check_limits
+from service.http.feeds import CHOICES
 from service.http.model import CurrentModel
 from service.http.problems import ProblemError
 from service.http.schemas import ArticleRequest
@@ -154,5 +155,6 @@ def _problem(error: ProblemError, text: str = "") -> Response:
 
 def _page(**content: object) -> Response:
     return Response(
-        render_template("home.html", **content), content_type="text/html; charset=utf-8"
+        render_template("home.html", feeds=CHOICES, **content),
+        content_type="text/html; charset=utf-8",
     )

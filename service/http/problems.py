@@ -104,12 +104,13 @@ class ProblemError(GeotopicsError):
 
 def init_app(app: Flask) -> None:
     """Turn every error of an application into a problem."""
-    app.register_error_handler(ProblemError, _answer)
+    app.register_error_handler(ProblemError, answer)
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Exception, _answer_unexpected)
 
 
-def _answer(error: ProblemError) -> Response:
+def answer(error: ProblemError) -> Response:
+    """Answer a request with a problem."""
     return Response(
         error.problem().model_dump_json(),
         status=error.status,
@@ -121,7 +122,7 @@ def _answer(error: ProblemError) -> Response:
 def _answer_http(error: HTTPException) -> Response:
     status = error.code or 500
     detail = _DETAILS.get(status) or error.description or HTTP_STATUS_CODES[status]
-    response = _answer(ProblemError(status, detail))
+    response = answer(ProblemError(status, detail))
     allow = error.get_response().headers.get("Allow")
     if allow:
         response.headers["Allow"] = allow
@@ -130,7 +131,7 @@ def _answer_http(error: HTTPException) -> Response:
 
 def _answer_unexpected(error: Exception) -> Response:
     _logger.error("unexpected error", exc_info=error)
-    return _answer(ProblemError(500, "The server failed; its log says why."))
+    return answer(ProblemError(500, "The server failed; its log says why."))
 
 
 def _field(location: tuple[int | str, ...]) -> str:

@@ -1,23 +1,28 @@
 """What goes in and comes out over HTTP; the OpenAPI document is generated from these models."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     FailFast,
     Field,
+    PlainValidator,
     StringConstraints,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
 )
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from service.classifier import Result
+from service.feeds.selection import CURSOR, DEFAULT, MOST
 from service.http.problems import Problem, ProblemError
 from service.lookup import DECIMALS
 from service.topics import TOPICS
@@ -98,6 +103,72 @@ class LineRequest(TextRequest):
 
 
 ClassifyRequest = TextRequest | TextsRequest | ArticleRequest
+
+
+def _split(value: str) -> list[str]:
+    return value.split(",")
+
+
+def _known(topic: str) -> str:
+    if topic not in TOPICS:
+        raise PydanticCustomError("topic", f"The topics are {', '.join(TOPICS)}")
+    return topic
+
+
+def _moment(value: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(value if _DATE.fullmatch(value) else "")
+    except ValueError:
+        raise PydanticCustomError(
+            "moment", "A date (2026-03-01) or a time with offset (2026-03-01T12:00:00Z) is expected"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?", re.ASCII)
+KnownTopic = Annotated[TopicName, AfterValidator(_known)]
+Moment = Annotated[
+    datetime | None,
+    PlainValidator(_moment),
+    WithJsonSchema({"type": "string", "anyOf": [{"format": "date-time"}, {"format": "date"}]}),
+]
+Words = Annotated[
+    str,
+    StringConstraints(max_length=500),
+    AfterValidator(_not_blank),
+    Field(json_schema_extra={"pattern": r"\S"}),
+]
+
+
+class FeedQuery(BaseModel):
+    """Which entries are wanted, as the parameters of an address say it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    topics: Annotated[list[KnownTopic], BeforeValidator(_split)] = Field(
+        default=[], min_length=1, description="Entries that carry one of these."
+    )
+    all: Literal["0", "1"] = Field(default="0", description="1: entries that carry all of these.")
+    source: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = Field(
+        default="", description="Address of the feed that they are from."
+    )
+    q: Words = Field(
+        default="",
+        description="Words of title or text, in any form; a phrase stands in double quotes.",
+    )
+    since: Moment = Field(
+        default=None,
+        description="Earliest time of arrival; of publication for what was old when it arrived.",
+    )
+    limit: int = Field(default=DEFAULT, ge=1, le=MOST, description="Most entries.")
+
+
+class EntriesQuery(FeedQuery):
+    """The same, for a page of them."""
+
+    after: Annotated[str, StringConstraints(pattern=CURSOR)] = Field(
+        default="", description="`next` of the page before."
+    )
 
 
 class _Answer(BaseModel):
@@ -197,6 +268,45 @@ class ModelAnswer(_Answer):
     topics: list[TopicAnswer]
     thresholds: dict[TopicName, Score] = Field(description="From which score a topic is given.")
     metrics: dict[str, Any] = Field(description="How good it was on texts it had not seen.")
+
+
+class SourceAnswer(_Answer):
+    """The feed that an entry is from."""
+
+    url: str
+    title: str
+    link: str | None = Field(description="Its page for people.")
+
+
+class EntryAnswer(TagsAnswer):
+    """A tagged entry of a feed, in plain text."""
+
+    id: str = Field(description="A URI that stays the same when the feed moves.")
+    title: str
+    text: str = Field(description="The first thousand characters.")
+    link: str | None = Field(description="The page that it is about.")
+    author: str | None
+    published: datetime
+    updated: datetime
+    added: datetime = Field(description="When it was first seen.")
+    changed: datetime = Field(description="When it was tagged, or tagged anew.")
+    source: SourceAnswer
+    model: str = Field(description="Version of the model that tagged it.")
+
+
+class EntriesAnswer(_Answer):
+    """A page of entries, newest first."""
+
+    entries: list[EntryAnswer]
+    next: str | None = Field(description="For `after`, to get the next page; null on the last.")
+
+
+class FeedsStatusAnswer(_Answer):
+    """How far the entries have been tagged with the model; done is total when all are."""
+
+    model: str | None = Field(description="Version of the model; null before the first tags.")
+    done: int = Field(ge=0, description="Entries looked at, newest first.")
+    total: int = Field(ge=0, description="Entries there were when it began.")
 
 
 class HealthAnswer(_Answer):

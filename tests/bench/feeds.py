@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 
 from service.classifier import Classifier
 from service.config import load
-from service.feeds import plugin
+from service.feeds import TAG, plugin
 from service.feeds.polling import Poller
 from service.store import ModelStore
 from tests.bench.memory import peak_mib
@@ -91,7 +91,7 @@ def measure(texts: Sequence[str], models: Path, feeds: int = FEEDS) -> dict[str,
             began = time.perf_counter()
             poller.poll(scheduled=False)
             second = time.perf_counter() - began
-            tagged = poller.reader.get_entry_counts(tags=[plugin.TAG]).total or 0
+            tagged = poller.reader.get_entry_counts(tags=[TAG]).total or 0
     if tagged != feeds * ITEMS:
         raise RuntimeError(f"{tagged} of {feeds * ITEMS} items were tagged")
     return {

@@ -13,8 +13,9 @@ from reader import Reader
 
 from service.cli import main
 from service.config import Settings
-from service.feeds.library import FeedsError, open_reader
-from service.feeds.plugin import TAG
+from service.feeds import TAG
+from service.feeds.database import FeedsError
+from service.feeds.library import open_reader
 from service.feeds.polling import Poller
 from tests.service.feeds import server as answers
 from tests.service.feeds.server import FeedServer

@@ -5,8 +5,7 @@ import pytest
 from reader import Reader
 
 from service.config import Settings
-from service.feeds import pages
-from service.feeds.plugin import TAG
+from service.feeds import TAG, pages
 from service.feeds.polling import Poller
 from tests.service.feeds import server as answers
 from tests.service.feeds.server import FeedServer

@@ -7,8 +7,8 @@ import pytest
 from reader import Reader, make_reader
 
 from service.classifier import Classifier
-from service.feeds import plugin
-from service.feeds.plugin import TAG, EntryId, Progress, Tagger, progress
+from service.feeds import TAG, plugin
+from service.feeds.plugin import EntryId, Progress, Tagger, progress
 
 FEED = "https://courier.example/world.rss"
 TARIFFS = "Exports of copper and soybeans fell after customs doubled the import duty on steel."

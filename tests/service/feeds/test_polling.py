@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from service.config import Settings
-from service.feeds import fetch, polling
-from service.feeds.library import DATABASE, FeedsError
-from service.feeds.plugin import TAG
+from service.feeds import TAG, fetch, polling
+from service.feeds.database import DATABASE, FeedsError
 from service.feeds.polling import Poller, Row
 from tests.service.feeds import server as answers
 from tests.service.feeds.server import FILES, FeedServer

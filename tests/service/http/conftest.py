@@ -9,13 +9,16 @@ from werkzeug.test import TestResponse
 from service.config import Settings
 from service.http import create_app
 from service.store import ModelStore
+from tests.service.feeds import samples
 
 Post = Callable[..., TestResponse]
 
 
 @pytest.fixture(scope="session")
-def settings(model_store: ModelStore) -> Settings:
-    return Settings(models=model_store.root)
+def settings(model_store: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    found = Settings(models=model_store.root, instance=tmp_path_factory.mktemp("instance"))
+    samples.fill(found)
+    return found
 
 
 @pytest.fixture(scope="session")
