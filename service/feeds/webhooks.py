@@ -1,10 +1,10 @@
 """Webhooks: sends each new item once to every subscriber that wants it.
 
-An item is new for a subscription if it was first seen after that was added, and less than `NEWS`
-ago. It is put into an outbox in the transaction that publishes it, and stays there until
-the receiver has answered with a status of 200 to 299. Until then it is sent again after pauses that
-grow (`PAUSES`), and given up when it is older than `NEWS`. A receiver that answers 410 is sent
-nothing more. Redirects are not followed. The list of subscriptions says what is wrong.
+An item is new for a subscription if it was first seen after that was added, and was published less
+than `NEWS` ago. It is put into an outbox in the transaction that publishes it, and stays there
+until the receiver has answered with a status of 200 to 299. Until then it is sent again after
+pauses that grow (`PAUSES`), and given up when it is older than `NEWS`. A receiver that answers 410
+is sent nothing more. Redirects are not followed. The list of subscriptions says what is wrong.
 
 A process that is killed between sending and noting the answer leaves the item in the outbox: it is
 sent at most once more for each time that happens, with the same ``webhook-id``.
@@ -18,6 +18,7 @@ import json
 import logging
 import secrets
 import sqlite3
+import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,7 +137,7 @@ def subscriptions(database: Database) -> list[Subscription]:
 def enqueue(connection: sqlite3.Connection, item: Item) -> None:
     """Put an item into the outbox of every subscription that it is new for; never twice."""
     now = datetime.now(UTC)
-    if item.added < now - NEWS:
+    if item.published < now - NEWS:
         return
     for number, topic, min_score in connection.execute(
         "SELECT number, topic, min_score FROM geotopics_subscriptions "
@@ -167,6 +168,7 @@ class Deliverer:
         self._allow_private = allow_private
         self._resting: dict[int, datetime] = {}  # subscriptions whose receiver has just failed
         self._busy: set[int] = set()
+        self._closing = threading.Event()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhook")
 
     def start_due(self) -> None:
@@ -186,7 +188,8 @@ class Deliverer:
                 self._pool.submit(self._send_all, number)
 
     def close(self) -> None:
-        """Wait for what is being sent; what has not been started waits for the next process."""
+        """Wait for the items that are being sent; the rest waits for the next process."""
+        self._closing.set()
         self._pool.shutdown(cancel_futures=True)
 
     def _send_all(self, number: int) -> None:
@@ -205,7 +208,7 @@ class Deliverer:
             self._busy.discard(number)
 
     def _claimed(self, number: int) -> Iterator["_Delivery"]:
-        while True:
+        while not self._closing.is_set():
             now = datetime.now(UTC)
             with self._database.writing() as connection:
                 row = connection.execute(_NEXT, (number, microseconds(now))).fetchone()

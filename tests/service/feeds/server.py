@@ -31,6 +31,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.reply(404)
 
+    do_POST = do_GET  # noqa: N815 - so that receivers of webhooks can be among them
+
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         # A date of its own replaces the usual one.
         (self.send_response_only if "Date" in headers else self.send_response)(status)
