@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def _classes(bounds: Sequence[float]) -> list[str]:
-    between = [f"{low} to {high}" for low, high in pairwise(bounds)]
+    between = [f"{low} to below {high}" for low, high in pairwise(bounds)]
     return [f"below {bounds[0]}", *between, f"{bounds[-1]} or more"]
 
 

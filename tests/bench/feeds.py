@@ -4,7 +4,6 @@ Items are paragraphs of the shipped corpus. The feeds are spread over host names
 127.0.0.1, ten to a host, as one host is asked one thing at a time.
 """
 
-import resource
 import socket
 import tempfile
 import time
@@ -24,6 +23,7 @@ from service.config import load
 from service.feeds import TAG, plugin
 from service.feeds.polling import Poller
 from service.store import ModelStore
+from tests.bench.memory import peak_mib
 from tests.bench.rounds import Line
 from tests.service.feeds.server import FeedServer, of_bytes, serving
 from training.corpus import Paragraph
@@ -99,7 +99,7 @@ def measure(texts: Sequence[str], models: Path, feeds: int = FEEDS) -> dict[str,
         "second": second,
         "tagging": shares[0],
         "around": shares[1],
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "memory": peak_mib(),
     }
 
 
