@@ -231,9 +231,7 @@ def notify_add(url: str, topic: str | None, min_score: float) -> None:
     Example:
       geotopics feeds notify add --topic defense --min-score 0.8 https://desk.example.org/hook
     """
-    settings = config.load()
-    with open_reader(settings):  # makes the file where there is none
-        number, secret = webhooks.subscribe(Database(settings.instance), url, topic, min_score)
+    number, secret = webhooks.subscribe(_database(), url, topic, min_score)
     click.echo(f"Added subscription {number}. Its secret, shown this once:\n{secret}")
 
 
@@ -264,8 +262,14 @@ def notify_remove(number: int) -> None:
     Example:
       geotopics feeds notify remove 1
     """
-    webhooks.unsubscribe(Database(config.load().instance), number)
+    webhooks.unsubscribe(_database(), number)
     click.echo(f"Removed subscription {number}")
+
+
+def _database() -> Database:
+    settings = config.load()
+    with open_reader(settings):  # makes the file where there is none
+        return Database(settings.instance)
 
 
 def _reader() -> Reader:

@@ -98,7 +98,6 @@ def subscribe(database: Database, url: str, topic: str | None, min_score: float)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise FeedsError(f"{url} is no web address; give one that starts with https://")
     secret = f"whsec_{b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()}"
-    database.path.parent.mkdir(parents=True, exist_ok=True)
     with database.writing() as connection:
         cursor = connection.execute(
             "INSERT INTO geotopics_subscriptions (url, topic, min_score, secret, added) "

@@ -49,6 +49,8 @@ def test_a_removed_feed_is_no_longer_published(run: Run, settings: Settings) -> 
 
 
 def test_subscriptions_are_added_listed_and_removed(run: Run) -> None:
+    assert run("notify", "list") == ""
+    assert "no subscription 1" in run("notify", "remove", "1", code=1)
     url = "https://desk.example/hook"
     added = run("notify", "add", "--topic", "defense", "--min-score", "0.8", url)
     secret = added.splitlines()[1]
@@ -59,6 +61,5 @@ def test_subscriptions_are_added_listed_and_removed(run: Run) -> None:
     assert secret not in listed
     run("notify", "remove", "1")
     assert run("notify", "list") == ""
-    assert "no subscription 1" in run("notify", "remove", "1", code=1)
     assert "no web address" in run("notify", "add", "desk.example", code=1)
     run("notify", "add", "--topic", "sport", url, code=2)
