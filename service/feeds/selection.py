@@ -107,7 +107,8 @@ def _query(selection: Selection) -> tuple[str, dict[str, str | int]]:
     if selection.after is not None:
         conditions.append("placed <= :placed AND (placed < :placed OR number > :number)")
         parameters |= zip(("placed", "number"), map(int, selection.after.split(".")), strict=True)
-    # The page is found in an index alone; only then are its rows looked up.
+    # The page is found in an index alone; only then are its rows looked up. (A cross join keeps
+    # SQLite from going through all words instead.)
     query = f"""
         WITH page AS MATERIALIZED (
             SELECT placed, number FROM geotopics_items WHERE {" AND ".join(conditions)}
@@ -115,7 +116,7 @@ def _query(selection: Selection) -> tuple[str, dict[str, str | int]]:
         )
         SELECT page.placed, page.number, changed, facts, title, substr(text, 1, :excerpt)
         FROM page
-        JOIN geotopics_items USING (number) JOIN geotopics_words
+        CROSS JOIN geotopics_items USING (number) CROSS JOIN geotopics_words
             ON geotopics_words.rowid = page.number
         ORDER BY page.placed DESC, page.number
     """  # noqa: S608 - made of the constants above
