@@ -120,7 +120,7 @@ def test_a_damaged_model_is_not_promoted(store: ModelStore) -> None:
         ("", "damaged"),
         ("{", "damaged"),
         ("[]", "damaged"),
-        ('{"format": 1}', "damaged"),
+        (f'{{"format": {FORMAT}}}', "damaged"),
         ('{"format": 0}', "format 0"),
     ],
 )
