@@ -17,6 +17,7 @@ from granian.log import LogLevels
 from service.config import LOG_FORMAT, Settings
 from service.errors import GeotopicsError
 from service.http import create_app
+from service.http.model import CurrentModel
 
 # Python runs one thread at a time, so more threads do not make answers faster; they are there so
 # that slow streams do not keep others from being answered. More requests than threads wait in line.
@@ -62,10 +63,16 @@ def run(settings: Settings, *, watch: bool = False) -> None:
     message = f"geotopics listens at http://{shown}:{port} (stop with Ctrl-C)"
     # Granian's main process does not know when its workers are ready, so the first of them says it.
     first = multiprocessing.Semaphore()
-    # Workers that are forked share what has been loaded before, and start at once.
-    app = _create(settings) if multiprocessing.get_start_method() == "fork" else None
+    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    current = None
+    if multiprocessing.get_start_method() == "fork":
+        # Workers share what has been loaded before they are forked, and start at once. It stays for
+        # good: a collection that looked through it would give each worker a copy of its own.
+        current = CurrentModel(settings.models)
+        gc.freeze()
+    load = partial(_load, settings, current, message, first)
     with _polling(settings) if watch else nullcontext():
-        server.serve(target_loader=partial(_load, settings, app, message, first), wrap_loader=False)
+        server.serve(target_loader=load, wrap_loader=False)
 
 
 @contextmanager
@@ -82,19 +89,13 @@ def _polling(settings: Settings) -> Iterator[None]:
         process.kill()  # a round may take minutes, and bears being killed
 
 
-def _load(settings: Settings, app: Flask | None, message: str, first: Semaphore) -> Flask:
-    app = app or _create(settings)
+def _load(
+    settings: Settings, current: CurrentModel | None, message: str, first: Semaphore
+) -> Flask:
+    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+    app = create_app(settings, current)
     if first.acquire(block=False):
         print(message, flush=True)
-    return app
-
-
-def _create(settings: Settings) -> Flask:
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
-    app = create_app(settings)
-    # What has been loaded stays for good, so no collection need look through it, or, marking it,
-    # give each worker a copy of its own.
-    gc.freeze()
     return app
 
 

@@ -14,13 +14,16 @@ _PAGE_HEADERS = {
 }
 
 
-def create_app(settings: Settings) -> Flask:
+def create_app(settings: Settings, current: CurrentModel | None = None) -> Flask:
     """Build the application.
 
     Parameters
     ----------
     settings : Settings
         The installation's settings.
+    current : CurrentModel, optional
+        The model to answer with where it has been loaded before, in the process that this one was
+        forked from; else it is loaded here.
 
     Returns
     -------
@@ -32,7 +35,7 @@ def create_app(settings: Settings) -> Flask:
     # Addresses are answered as they are or not at all: a redirect is no answer to a program.
     app.url_map.merge_slashes = False
 
-    current = CurrentModel(settings.models)
+    current = current or CurrentModel(settings.models)
     problems.init_app(app)
     app.register_blueprint(classify.blueprint(settings, current))
     app.register_blueprint(status.blueprint(current))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from service.errors import ModelError
-from service.store import Manifest, ModelStore
+from service.store import FORMAT, Manifest, ModelStore
 
 FACTS: dict[str, Any] = {
     "topics": ("defense",),
