@@ -81,8 +81,8 @@ card: .venv/.runtime ## copy the current model's card and figures to models/, wh
 
 lock: .venv/.dev ## lock the newest allowed versions of all dependencies again
 	@$(PIP_INSTALL) uv
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal \
-		--python-version 3.11 --upgrade --quiet --no-header --no-annotate --output-file requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--quiet --no-header --no-annotate --output-file requirements.lock
 
 clean: ## remove the environment, caches and generated files, but no trained model
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -5,7 +5,7 @@ import logging
 import multiprocessing
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from multiprocessing.synchronize import Semaphore
 
@@ -15,9 +15,9 @@ from granian.constants import Interfaces
 from granian.log import LogLevels
 
 from service.config import LOG_FORMAT, Settings
-from service.errors import GeotopicsError
+from service.current import CurrentModel
+from service.errors import GeotopicsError, ModelError
 from service.http import create_app
-from service.http.model import CurrentModel
 
 # Python runs one thread at a time, so more threads do not make answers faster; they are there so
 # that slow streams do not keep others from being answered. More requests than threads wait in line.
@@ -69,6 +69,8 @@ def run(settings: Settings, *, watch: bool = False) -> None:
         # Workers share what has been loaded before they are forked, and start at once. It stays for
         # good: a collection that looked through it would give each worker a copy of its own.
         current = CurrentModel(settings.models)
+        with suppress(ModelError):
+            current.get()
         gc.freeze()
     load = partial(_load, settings, current, message, first)
     with _polling(settings) if watch else nullcontext():

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 from itertools import pairwise
 
-from service.lookup import MOST_STATES
-
-PREFIX_LENGTHS = (4, 6)  # letters; a stemmer for the price of a slice
+from service.lookup import MOST_STATES, PREFIX_LETTERS
 
 _DIGITS = str.maketrans("123456789", "0" * 9)
 
@@ -60,6 +58,8 @@ def pair_terms(terms: Sequence[str]) -> list[str]:
 def prefix_terms(terms: Sequence[str]) -> list[str]:
     """Cut the beginnings off the word terms of a paragraph, and mark them with an asterisk.
 
+    They are a stemmer for the price of a slice.
+
     Parameters
     ----------
     terms : sequence of str
@@ -70,7 +70,7 @@ def prefix_terms(terms: Sequence[str]) -> list[str]:
     list of str
         None, one or two terms a word.
     """
-    return [f"{term[:n]}*" for term in terms for n in PREFIX_LENGTHS if len(term) > n]
+    return [f"{term[:n]}*" for term in terms for n in PREFIX_LETTERS if len(term) > n]
 
 
 def state_terms(terms: Sequence[str]) -> list[str]:

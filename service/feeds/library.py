@@ -12,11 +12,10 @@ os.environ.setdefault("READER_NO_VENDORED_FEEDPARSER", "1")
 
 from reader import Reader, ReaderError, make_reader
 
-from service.feeds import TAG, fetch
+from service.current import CurrentModel
+from service.feeds import fetch
 from service.feeds.database import DATABASE, FeedsError
-from service.feeds.plugin import Tagger, current_classifier
-
-__all__ = ["TAG", "FeedsError", "open_reader"]
+from service.feeds.plugin import Tagger
 
 
 def open_reader(settings: Settings, tagger: Tagger | None = None) -> Reader:
@@ -40,7 +39,7 @@ def open_reader(settings: Settings, tagger: Tagger | None = None) -> Reader:
         The database cannot be opened.
     """
     path = settings.instance / DATABASE
-    tagger = tagger or Tagger(current_classifier(settings.models))
+    tagger = tagger or Tagger(CurrentModel(settings.models).get)
     try:
         settings.instance.mkdir(parents=True, exist_ok=True)
         return make_reader(str(path), plugins=[tagger.init_reader, _secure(settings)])

@@ -32,40 +32,26 @@ that is tagged twice is tagged alike.
 
 The global tag ``geotopics`` says how far this is, see `Progress`. Its key ``since`` is when the
 update began that is in progress, or that was killed: then `fill_in` looks at everything.
-
-Whoever wants to be told of tagged entries appends a function to `after_tagging`.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from reader import Entry, EntryNotFoundError, Reader
 from reader.types import EntryUpdateStatus
 
 from service.classifier import Classifier, Result
-from service.errors import ModelError
+from service.current import CurrentModel
 from service.feeds import TAG
 from service.feeds.text import paragraphs
-from service.store import DEFAULT_FOLDER, NO_MODEL, ModelStore
+from service.store import DEFAULT_FOLDER
 
 BATCH = 200  # entries that are classified together when entries are filled in
 
-_logger = logging.getLogger(__name__)
-
 EntryId = tuple[str, str]  # feed URL, entry id
-AfterTagging = Callable[[Reader, Sequence[EntryId]], None]
-
-after_tagging: list[AfterTagging] = []
-"""Called, in the thread that tagged, with entries whose tags have just been stored.
-
-A crash between the two does not lose the call: entries stored since the interrupted update began
-are handed over again by the next `Tagger.fill_in`. So a function must bear to be told twice. An
-entry is handed over as well when a new model has tagged it anew.
-"""
 
 
 class Article(NamedTuple):
@@ -121,42 +107,6 @@ def feed_paragraphs(entry: Entry) -> list[str]:
     return paragraphs(entry.title, content.value, html=content.type != "text/plain")
 
 
-def current_classifier(models: Path = DEFAULT_FOLDER) -> Callable[[], Classifier]:
-    """Make a function that gives the classifier of the current model, also when that changes.
-
-    Parameters
-    ----------
-    models : Path
-        The folder of models.
-
-    Returns
-    -------
-    callable
-        Raises `ModelError` where there is no model that can be used. A new one that is damaged
-        leaves the one before it in use.
-    """
-    store = ModelStore(models)
-    loaded: list[Classifier] = []
-    loading = threading.Lock()
-
-    def get() -> Classifier:
-        with loading:
-            version = store.current()
-            if loaded and version in {None, loaded[0].manifest.version}:
-                return loaded[0]
-            if version is None:
-                raise ModelError(NO_MODEL)
-            try:
-                loaded[:] = [Classifier.load(models, version)]
-            except ModelError:
-                if not loaded:
-                    raise
-                _logger.exception("the current model cannot be loaded")
-            return loaded[0]
-
-    return get
-
-
 class Tagger:
     """Tags the entries of a reader.
 
@@ -190,7 +140,7 @@ class Tagger:
         reader.after_feeds_update_hooks.append(self._after_feeds_update)
 
     def tag(self, reader: Reader, entries: Sequence[Entry]) -> None:
-        """Tag entries and tell who wants to know; all their paragraphs are scored in one call.
+        """Tag entries; all their paragraphs are scored in one call.
 
         Parameters
         ----------
@@ -201,15 +151,10 @@ class Tagger:
         classifier = self._classifier()
         articles = self._articles(reader, entries)
         results = iter(classifier.classify([text for found in articles for text in found[0]]))
-        tagged = []
         for entry, article in zip(entries, articles, strict=True):
             own = [next(results) for _ in article.paragraphs]
-            try:
+            with suppress(EntryNotFoundError):
                 reader.set_tag(entry, TAG, _value(classifier, entry, article, own))
-            except EntryNotFoundError:
-                continue
-            tagged.append(entry.resource_id)
-        _tell(reader, tagged)
 
     def fill_in(self, reader: Reader, stop: threading.Event | None = None) -> None:
         """Tag every entry whose tag is missing or out of date, newest first.
@@ -237,10 +182,6 @@ class Tagger:
             stale = [entry for entry in batch if _stale(tags[entry.resource_id], entry, model)]
             if stale:
                 self.tag(reader, stale)
-            if since is not None:
-                # Their tags are right, but a crash may have come before anybody was told.
-                fresh = {entry.resource_id for entry in batch if _updated(entry) >= since}
-                _tell(reader, sorted(fresh - {entry.resource_id for entry in stale}))
             done += len(batch)
             self._save(reader, Progress(model, min(done, total - 1), total))
         with self._marks:
@@ -296,7 +237,7 @@ class Tagger:
 
 def init_reader(reader: Reader) -> None:
     """Add the plugin to a reader, with the current model of the default folder."""
-    Tagger(current_classifier()).init_reader(reader)
+    Tagger(CurrentModel(DEFAULT_FOLDER).get).init_reader(reader)
 
 
 def _value(
@@ -348,12 +289,6 @@ def _batches(entries: Iterable[Entry]) -> Iterable[list[Entry]]:
             batch = []
     if batch:
         yield batch
-
-
-def _tell(reader: Reader, entries: Sequence[EntryId]) -> None:
-    if entries:
-        for function in after_tagging:
-            function(reader, entries)
 
 
 def _state(reader: Reader) -> dict[str, Any]:

@@ -42,10 +42,11 @@ from reader import (
 )
 
 from service.config import LOG_FORMAT, Settings
+from service.current import CurrentModel
 from service.errors import GeotopicsError
 from service.feeds.database import FeedsError
 from service.feeds.library import open_reader
-from service.feeds.plugin import Articles, Tagger, current_classifier, from_feed
+from service.feeds.plugin import Articles, Tagger, from_feed
 from service.feeds.problems import describe, is_gone
 from service.feeds.publishing import publish_until
 
@@ -101,7 +102,7 @@ class Poller:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._moved: dict[str, str] = {}
-        self._classifier = current_classifier(settings.models)
+        self._classifier = CurrentModel(settings.models).get
         articles: Articles = from_feed
         if settings.full_text:
             from service.feeds.pages import Pages  # noqa: PLC0415 - takes a second

@@ -1,10 +1,13 @@
 """The HTTP layer: translates between requests and the classifier, and decides nothing."""
 
+from contextlib import suppress
+
 from flask import Flask, Response
 
 from service.config import Settings
+from service.current import CurrentModel
+from service.errors import ModelError
 from service.http import classify, docs, feeds, pages, problems, status
-from service.http.model import CurrentModel
 
 _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
@@ -36,6 +39,8 @@ def create_app(settings: Settings, current: CurrentModel | None = None) -> Flask
     app.url_map.merge_slashes = False
 
     current = current or CurrentModel(settings.models)
+    with suppress(ModelError):
+        current.get()  # so that the first request need not wait for it
     problems.init_app(app)
     app.register_blueprint(classify.blueprint(settings, current))
     app.register_blueprint(status.blueprint(current))

@@ -11,8 +11,8 @@ from pydantic_core import to_json
 from service import lines
 from service.classifier import Classifier, Result
 from service.config import Settings
+from service.current import CurrentModel
 from service.http import bodies
-from service.http.model import CurrentModel
 from service.http.problems import ProblemError
 from service.http.schemas import (
     ArticleRequest,

@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from service.classifier import Article, Explanation, Result
 from service.config import Settings
+from service.current import CurrentModel
+from service.errors import ModelError
 from service.http import bodies
 from service.http.classify import check_limits
 from service.http.feeds import CHOICES
-from service.http.model import CurrentModel
-from service.http.problems import ProblemError
+from service.http.problems import ProblemError, no_model
 from service.http.schemas import ArticleRequest
 
 _FORM = "application/x-www-form-urlencoded"
@@ -82,6 +83,8 @@ def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
             return _tagged(text)
         except ProblemError as error:
             return _problem(error, text)
+        except ModelError:
+            return _problem(no_model(), text)
 
     def _tagged(text: str) -> Response:
         try:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
-from service.errors import GeotopicsError
+from service.errors import GeotopicsError, ModelError
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5  # a first training takes minutes, loading its model takes less than this
@@ -102,9 +102,15 @@ class ProblemError(GeotopicsError):
         )
 
 
+def no_model() -> ProblemError:
+    """Say that there is no model; what is wrong with one is for the log, not for strangers."""
+    return ProblemError(503, "No model is loaded yet; train one with `make train`.")
+
+
 def init_app(app: Flask) -> None:
     """Turn every error of an application into a problem."""
     app.register_error_handler(ProblemError, answer)
+    app.register_error_handler(ModelError, lambda _: answer(no_model()))
     app.register_error_handler(HTTPException, _answer_http)
     app.register_error_handler(Exception, _answer_unexpected)
 

@@ -2,7 +2,7 @@
 
 from flask import Blueprint, Response
 
-from service.http.model import CurrentModel
+from service.current import CurrentModel
 from service.http.schemas import HealthAnswer, ModelAnswer, ReadyAnswer, TopicAnswer
 from service.topics import DEFINITIONS
 

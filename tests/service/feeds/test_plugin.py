@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reader import Reader, make_reader
+from reader import Entry, Reader, make_reader
 
 from service.classifier import Classifier
 from service.feeds import TAG, plugin
-from service.feeds.plugin import EntryId, Progress, Tagger, progress
+from service.feeds.plugin import Article, EntryId, Progress, Tagger, from_feed, progress
 
 FEED = "https://courier.example/world.rss"
 TARIFFS = "Exports of copper and soybeans fell after customs doubled the import duty on steel."
@@ -25,19 +25,6 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
 @pytest.fixture
 def tagger(classifier: Classifier) -> Tagger:
     return Tagger(lambda: classifier)
-
-
-@pytest.fixture
-def told() -> Iterator[list[EntryId]]:
-    """Which entries were handed over."""
-    calls: list[EntryId] = []
-
-    def note(_: Reader, entries: Sequence[EntryId]) -> None:
-        calls.extend(entries)
-
-    plugin.after_tagging.append(note)
-    yield calls
-    plugin.after_tagging.remove(note)
 
 
 def add(reader: Reader, number: int, *paragraphs: str) -> None:
@@ -82,47 +69,50 @@ def test_an_entry_without_words_is_tagged_with_nothing(reader: Reader, tagger: T
 
 
 def test_progress_is_stored_and_a_stopped_run_goes_on(
-    reader: Reader,
-    tagger: Tagger,
-    classifier: Classifier,
-    monkeypatch: pytest.MonkeyPatch,
-    told: list[EntryId],
+    reader: Reader, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plugin, "BATCH", 2)
     for number in range(5):
         add(reader, number, TARIFFS)
     stop = threading.Event()
 
-    def stop_after_one_batch(_: Reader, __: Sequence[EntryId]) -> None:
+    def stopping(reader: Reader, entries: Sequence[Entry]) -> list[Article]:
         stop.set()
+        return from_feed(reader, entries)
 
-    monkeypatch.setattr(plugin, "after_tagging", [stop_after_one_batch, *plugin.after_tagging])
+    tagger = Tagger(lambda: classifier, stopping)
     assert progress(reader) == Progress(None, 0, 0)
     tagger.fill_in(reader, stop)
     assert progress(reader) == Progress(classifier.manifest.version, 2, 5)
+    assert sum(tag(reader, number) is not None for number in range(5)) == 2
     tagger.fill_in(reader)
     assert progress(reader) == Progress(classifier.manifest.version, 5, 5)
-    assert sorted(told) == [(FEED, str(number)) for number in range(5)]
+    assert all(tag(reader, number)["topics"] == ["trade"] for number in range(5))
 
 
-def test_a_new_model_tags_everything_again_newest_first(
-    reader: Reader, classifier: Classifier, told: list[EntryId]
+def test_a_new_model_tags_everything_again_newest_first_and_once(
+    reader: Reader, classifier: Classifier
 ) -> None:
     for number in range(3):
         add(reader, number, TARIFFS)
     newest_first = [entry.resource_id for entry in reader.get_entries()]
     Tagger(lambda: classifier).fill_in(reader)
-    told.clear()
-    newer = Tagger(lambda: renamed(classifier, "newer"))
+    tagged: list[EntryId] = []
+
+    def noting(reader: Reader, entries: Sequence[Entry]) -> list[Article]:
+        tagged.extend(entry.resource_id for entry in entries)
+        return from_feed(reader, entries)
+
+    newer = Tagger(lambda: renamed(classifier, "newer"), noting)
     newer.fill_in(reader)
     newer.fill_in(reader)
-    assert told == newest_first
+    assert tagged == newest_first
     assert {tag(reader, number)["model"] for number in range(3)} == {"newer"}
     assert progress(reader) == Progress("newer", 3, 3)
 
 
 def test_a_changed_entry_that_a_crash_left_with_its_old_tag_is_tagged_anew(
-    reader: Reader, classifier: Classifier, told: list[EntryId]
+    reader: Reader, classifier: Classifier
 ) -> None:
     add(reader, 1, TARIFFS)
     add(reader, 2, TARIFFS)
@@ -132,25 +122,5 @@ def test_a_changed_entry_that_a_crash_left_with_its_old_tag_is_tagged_anew(
     reader.delete_entry((FEED, "2"))
     add(reader, 2, FOOTBALL)
     reader.set_tag((FEED, "2"), TAG, tag(reader, 1))
-    told.clear()
     Tagger(lambda: classifier).fill_in(reader)  # … and another process finds it unfinished
     assert (tag(reader, 1)["topics"], tag(reader, 2)["topics"]) == (["trade"], [])
-    assert told == [(FEED, "2")]
-
-
-def test_entries_that_a_crash_may_have_kept_from_being_told_are_told_again(
-    reader: Reader, classifier: Classifier, told: list[EntryId]
-) -> None:
-    add(reader, 1, TARIFFS)
-    first = Tagger(lambda: classifier)
-    first.fill_in(reader)
-    first._before_feeds_update(reader)
-    add(reader, 2, TARIFFS)
-    first.tag(reader, [reader.get_entry((FEED, "2"))])
-    told.clear()
-    second = Tagger(lambda: classifier)
-    second.fill_in(reader)
-    assert told == [(FEED, "2")]
-    told.clear()
-    second.fill_in(reader)
-    assert told == []

@@ -1,9 +1,8 @@
-"""The model that the server answers with: the one that is current, also when that changes.
+"""The model to answer with: the one that is current, also when that changes.
 
-``models/current`` is looked at once per request, which costs a system call. When it was replaced,
-the first request to see that loads the new model, while others are answered with the old one. A
-model that cannot be loaded leaves the old one in place; the next change of the pointer is the next
-attempt.
+``models/current`` is looked at whenever the model is asked for, which costs a system call. When it
+was replaced, the first to ask loads the new model, while others get the old one. A model that
+cannot be loaded leaves the old one in place; the next change of the pointer is the next attempt.
 """
 
 import logging
@@ -12,8 +11,8 @@ import threading
 from pathlib import Path
 
 from service.classifier import Classifier
-from service.http.problems import ProblemError
-from service.store import ModelStore
+from service.errors import ModelError
+from service.store import NO_MODEL, ModelStore
 
 _logger = logging.getLogger(__name__)
 
@@ -21,7 +20,7 @@ _Mark = tuple[int, int, int]
 
 
 class CurrentModel:
-    """The classifier of the current model.
+    """The classifier of the current model; nothing is loaded before it is asked for.
 
     Parameters
     ----------
@@ -35,25 +34,22 @@ class CurrentModel:
         self._loading = threading.Lock()
         self._seen: _Mark | None = None
         self._classifier: Classifier | None = None
-        self._refresh()
+        self._problem = NO_MODEL
 
     def get(self) -> Classifier:
         """Return the classifier to answer with.
 
         Raises
         ------
-        ProblemError
-            No model has been loaded so far.
+        ModelError
+            No model could be loaded so far.
         """
-        self._refresh()
-        if self._classifier is None:
-            raise ProblemError(503, "No model is loaded yet; train one with `make train`.")
-        return self._classifier
-
-    def _refresh(self) -> None:
         mark = self._mark()
         if mark is not None and mark != self._seen:
             self._load(mark)
+        if self._classifier is None:
+            raise ModelError(self._problem)
+        return self._classifier
 
     def _mark(self) -> _Mark | None:
         try:
@@ -73,8 +69,9 @@ class CurrentModel:
             _logger.info("model %s loaded", self._classifier.manifest.version)
         except Exception as error:
             # Whatever is wrong with a new model must not end a service that has an old one.
-            kind = type(error).__name__
-            _logger.error("the current model cannot be loaded: %s: %s", kind, error)
+            known = isinstance(error, ModelError)
+            self._problem = str(error) if known else f"{type(error).__name__}: {error}"
+            _logger.error("the current model cannot be loaded: %s", self._problem)
         finally:
             self._seen = mark
             self._loading.release()
