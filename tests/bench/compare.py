@@ -201,7 +201,12 @@ def _peers(*, slow: bool) -> list[Peer]:
         found += [
             # In one process, where every paragraph is embedded once.
             Peer("MiniLM-L6, frozen", CalibratedTopics(minilm.frozen()), jobs=1),
-            Peer(f"MiniLM-L6, {minilm.EPOCHS} epochs", minilm.FineTuned(), folds=False),
+            # Once, on the whole corpus: in the folds it would take hours.
+            Peer(
+                f"MiniLM-L6, fine-tuned {minilm.EPOCHS} epochs, thresholds {minilm.THRESHOLD}",
+                minilm.FineTuned(),
+                folds=False,
+            ),
         ]
     return found
 
