@@ -9,7 +9,6 @@ what `classify` takes for a single paragraph is subtracted.
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from distributed import Client
 
 from service.archive import layout, run
 from service.classifier import Classifier
+from tests.bench.memory import peak_mib, wait
 from training import corpus
 
 FILES = 8
@@ -136,7 +136,8 @@ def _write(folder: Path, paragraphs: int) -> dict[str, Path]:
     _write_lines(paths["one.jsonl"], rows)
     _write_lines(paths["single"] / "1.jsonl", rows[:1])
     for number in range(FILES):
-        part = rows[number::FILES]
+        # One after the other, so that a file does not repeat a text while the corpus lasts.
+        part = rows[number * len(rows) // FILES : (number + 1) * len(rows) // FILES]
         _write_lines(paths["jsonl"] / f"{number}.jsonl", part)
         table = pa.Table.from_pylist(part)
         pq.write_table(table, paths["parquet"] / f"{number}.parquet", compression="zstd")
@@ -161,13 +162,16 @@ def _command(source: Path, folder: Path) -> Run:
     target = folder / "tagged.jsonl"
     with target.open("wb") as stdout:
         began = time.perf_counter()
+        before = _cpu_of_children()
         process = subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
+        peak = wait(process)
         seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, _size(target))
+    return Run(seconds, _cpu_of_children() - before, peak, _size(target))
+
+
+def _cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _archive(client: Client, source: Path, folder: Path) -> Run:
@@ -193,7 +197,7 @@ def _usage(client: Client) -> tuple[float, float]:
 
 
 def _usage_here() -> tuple[float, float]:
-    return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return time.process_time(), peak_mib()
 
 
 def _size(path: Path) -> int:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from service.scorer import Scorer
 from service.store import ModelStore
-from tests.bench.memory import peak_mib
+from tests.bench.memory import wait
 from tests.bench.rounds import ROUNDS, Line, thousands
 from training.corpus import Paragraph
 
 _SMALL, _LARGE = 100_000_000, 1_000_000_000  # bytes
-_LOOK_SECONDS = 0.02  # between two looks at the memory
 
 
 def command_line(paragraphs: Sequence[Paragraph], store: ModelStore) -> Iterator[Line]:
@@ -76,10 +75,5 @@ def _classify(path: Path, store: ModelStore) -> tuple[float, float]:
         stdout=subprocess.DEVNULL,
         env=os.environ | {"GEOTOPICS_MODELS": str(store.root)},
     )
-    peak = 0.0
-    while process.poll() is None:
-        peak = max(peak, peak_mib(process.pid))
-        time.sleep(_LOOK_SECONDS)
-    if process.returncode:
-        raise RuntimeError(f"geotopics classify ended with {process.returncode}")
+    peak = wait(process)
     return time.perf_counter() - start, peak
