@@ -49,7 +49,7 @@ class Explanation:
     logit : float
         Log-odds of the calibrated probability.
     bias : float
-        The logit of a text without any known word.
+        The share that no word has.
     contributions : tuple of Contribution
         The words and pairs that counted most, for or against, strongest first.
     other : float
@@ -277,7 +277,7 @@ class Classifier:
             listed = [row for row in ranked[:LISTED_CONTRIBUTIONS] if values[row, column]]
             explanation[topic] = Explanation(
                 logit=float(logits[column]),
-                bias=float(self._scorer.bias[column]),
+                bias=float(shares.bias[column]),
                 contributions=tuple(
                     Contribution(
                         text=text[places[row].start : places[row].end],

@@ -6,16 +6,19 @@ entered by its lowest bits, and its highest 40 bits are compared. `table` refuse
 which two terms cannot be told apart so; an unknown term is mistaken for a known one with a chance
 of about 1 in 10^12.
 
-A topic's logit is a sum::
+A text has a sum for each topic, and one for its carrying any topic at all::
 
     bias + sum over words and pairs  (1 + log tf) weight     / |words|
          + sum over prefixes         tf weight               / |words|
          + sum over words            tf vector . direction   / |vectors|
          + sum over states, the first `MOST_STATES` that are named, of weight of being the n-th
 
+    logit = sum + doubt weight * min(0, sum of any topic)
+
 where ``|words|`` is the Euclidean norm of the values ``(1 + log tf) idf`` of a text's words, and
 ``|vectors|`` that of the sum of their vectors; idf, the weight of the kind of term and the slope of
 the calibration are part of the weights, so that the logit is that of the calibrated probability.
+A text that looks as if it carried nothing is thus less likely to carry each of the topics.
 
 The time goes into waiting for memory and into branches that the processor guesses wrongly. So a
 text is cut first, then looked up, then summed, each in a loop whose turns do not wait for one
@@ -69,6 +72,8 @@ _ONE, _THREE, _SEVEN, _EIGHT, _SHIFT = map(np.uint64, (1, 3, 7, 8, 32))
 class Tables(NamedTuple):
     """A compiled model; numbers are 32-bit floats unless said.
 
+    There is a column of weights for each topic, and a last one for any topic at all.
+
     Attributes
     ----------
     word_entries, pair_entries, prefix_entries : ndarray of uint64
@@ -76,18 +81,20 @@ class Tables(NamedTuple):
         and of all prefixes, as `table` builds them.
     pair_filter : ndarray of uint8
         What `filter_of` builds of the pairs' table.
-    word_values : ndarray of shape (n_words, 2 + 2 * n_topics)
+    word_values : ndarray of shape (n_words, 2 + 2 * n_columns)
         A word's idf, 0 where it has a vector only; the number of the state that it names, 0 for
         none; its weights; and the sums of the weights of its prefixes, so that only unknown words
         look theirs up.
-    pair_weights : ndarray of shape (n_pairs, n_topics)
-    prefix_weights : ndarray of shape (n_prefixes, n_topics)
-    state_weights : ndarray of shape (MOST_STATES, n_topics)
+    pair_weights : ndarray of shape (n_pairs, n_columns)
+    prefix_weights : ndarray of shape (n_prefixes, n_columns)
+    state_weights : ndarray of shape (MOST_STATES, n_columns)
         What the first mention of a text's n-th state adds.
     vectors : ndarray of shape (n_words, n_dimensions)
         Zeros for a word that has none. Fastest with a multiple of 16 dimensions.
-    directions : ndarray of shape (n_topics, n_dimensions)
-    bias : ndarray of shape (n_topics,)
+    directions : ndarray of shape (n_columns, n_dimensions)
+    bias : ndarray of shape (n_columns,)
+    doubt_weights : ndarray of shape (n_topics,)
+        What the sum of any topic counts where it is below zero.
     """
 
     word_entries: Keys
@@ -101,6 +108,7 @@ class Tables(NamedTuple):
     vectors: Floats
     directions: Floats
     bias: Floats
+    doubt_weights: Floats
 
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -448,7 +456,7 @@ def _sum_words(
 ) -> float:
     """Add what words and prefixes add, and return the square of the words' norm."""
     values, prefix_weights = tables.word_values, tables.prefix_weights
-    n_topics = len(sums)
+    n_columns = len(sums)
     squares = 0.0
     for word in range(n_words):
         row = found[word, WORD]
@@ -456,16 +464,17 @@ def _sum_words(
             damped = _damped(counts[row])
             share = damped / counts[row]
             squares += damped * share * values[row, IDF] ** 2
-            for topic in range(n_topics):
-                sums[topic] += (
-                    share * values[row, WEIGHTS + topic] + values[row, WEIGHTS + n_topics + topic]
+            for column in range(n_columns):
+                sums[column] += (
+                    share * values[row, WEIGHTS + column]
+                    + values[row, WEIGHTS + n_columns + column]
                 )
             continue
-        for column in (FOUR, SIX):
-            row = found[word, column]
+        for letters in (FOUR, SIX):
+            row = found[word, letters]
             if row >= 0:
-                for topic in range(n_topics):
-                    sums[topic] += prefix_weights[row, topic]
+                for column in range(n_columns):
+                    sums[column] += prefix_weights[row, column]
     return squares
 
 
@@ -488,8 +497,8 @@ def _sum_pairs(
         word = chosen[pair]
         row = found[word, PAIR]
         if word_counts[found[word, WORD]] == 1:  # no pair comes twice whose word comes once
-            for topic in range(len(sums)):
-                sums[topic] += weights[row, topic]
+            for column in range(len(sums)):
+                sums[column] += weights[row, column]
         else:
             chosen[n_repeated] = row
             n_repeated += 1
@@ -497,8 +506,8 @@ def _sum_pairs(
     for pair in range(n_repeated):
         row = chosen[pair]
         share = _damped(counts[row]) / counts[row]
-        for topic in range(len(sums)):
-            sums[topic] += share * weights[row, topic]
+        for column in range(len(sums)):
+            sums[column] += share * weights[row, column]
     for pair in range(n_repeated):
         counts[chosen[pair]] = 0
 
@@ -562,11 +571,11 @@ def _sum_vectors(n_words: int, tables: Tables, words: Words, total: Doubles, sum
         squares += total[dimension] * total[dimension]
     if squares > 0:
         length = np.sqrt(squares)
-        for topic in range(len(sums)):
+        for column in range(len(sums)):
             projection = 0.0
             for dimension in range(n_dimensions):
-                projection += total[dimension] * directions[topic, dimension]
-            sums[topic] += projection / length
+                projection += total[dimension] * directions[column, dimension]
+            sums[column] += projection / length
 
 
 @_compiled
@@ -601,17 +610,19 @@ def score(
     words = room(longest)
     total = np.empty(tables.directions.shape[1])
     sums = np.empty(len(tables.bias))
+    n_topics = len(tables.doubt_weights)
     for text in range(len(logits)):
         end = offsets[text + 1]
         n_words, n_signs = cut(data, offsets[text], end, words)
         look_up(data, end, n_words, tables, words)
         _sum_terms(n_words, tables, words, counts, sums)
         for state in range(find_states(words.found[:n_words], tables, words.chosen)):
-            for topic in range(len(sums)):
-                sums[topic] += tables.state_weights[state, topic]
+            for column in range(len(sums)):
+                sums[column] += tables.state_weights[state, column]
         _sum_vectors(n_words, tables, words, total, sums)
-        for topic in range(len(sums)):
-            logit = tables.bias[topic] + sums[topic]
+        doubt = min(0.0, tables.bias[n_topics] + sums[n_topics])
+        for topic in range(n_topics):
+            logit = tables.bias[topic] + sums[topic] + tables.doubt_weights[topic] * doubt
             logits[text, topic] = logit
             probabilities[text, topic] = _rounded(1 / (1 + np.exp(-logit)))
         n_known = _count_known(n_words, tables, words)

@@ -25,7 +25,7 @@ class Scores(NamedTuple):
     Attributes
     ----------
     logits : ndarray of shape (n_texts, n_topics)
-        Of the calibrated probabilities; the bias for a text without a known word.
+        Of the calibrated probabilities.
     probabilities : ndarray of shape (n_texts, n_topics)
         Calibrated, in [0, 1], rounded to `service.lookup.DECIMALS`.
     coverage : ndarray of shape (n_texts,)
@@ -43,11 +43,13 @@ class Contributions(NamedTuple):
 
     Attributes
     ----------
+    bias : ndarray of shape (n_topics,)
     words : ndarray of shape (n_words, n_topics)
     pairs : ndarray of shape (n_words - 1, n_topics)
         Row ``i`` is the pair of words ``i`` and ``i + 1``.
     """
 
+    bias: Doubles
     words: Doubles
     pairs: Doubles
 
@@ -64,7 +66,6 @@ class Scorer:
     def __init__(self, tables: Mapping[str, Any]) -> None:
         self.tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
         self._counts: list[Integers] = []  # for calls to take and give back; all zero in here
-        self.bias = self.tables.bias.astype(np.float64)
         # Compiles, or loads what was compiled, before the first request.
         self.score([""])
         self.contributions("")
@@ -82,7 +83,7 @@ class Scorer:
         -------
         Scores
         """
-        shape = len(texts), len(self.bias)
+        shape = len(texts), len(self.tables.doubt_weights)
         scores = Scores(np.empty(shape), np.empty(shape), np.empty(len(texts)))
         if len(texts) <= _CHUNK:
             self._fill(texts, scores)
@@ -124,7 +125,7 @@ class Scorer:
             What each word and each pair of neighbouring words adds, per topic.
         """
         tables = self.tables
-        n_topics = len(self.bias)
+        n_columns = len(tables.bias)
         found = lookup.find_words(np.frombuffer(text.encode("utf-8"), dtype=np.uint8), tables)
         word, vector, pair = found[:, WORD], found[:, VECTOR], found[:, PAIR]
 
@@ -132,7 +133,7 @@ class Scorer:
         shares = (damped / counts)[:, None]
         values = _rows(tables.word_values, word)
         norm = np.sqrt(np.sum(damped * shares[:, 0] * values[:, IDF] ** 2)) or 1.0
-        _, weights, linear = np.split(values, [WEIGHTS, WEIGHTS + n_topics], axis=1)
+        _, weights, linear = np.split(values, [WEIGHTS, WEIGHTS + n_columns], axis=1)
         words = weights * shares + linear
         for column in (FOUR, SIX):
             words += _rows(tables.prefix_weights, found[:, column])
@@ -145,7 +146,14 @@ class Scorer:
 
         damped, counts = _damped(pair)
         pairs = _rows(tables.pair_weights, pair) * (damped / counts)[:, None] / norm
-        return Contributions(words, pairs[1:])
+        doubts = tables.bias[-1] + words[:, -1].sum() + pairs[1:, -1].sum() < 0
+        weights = tables.doubt_weights * doubts
+        return Contributions(
+            *(
+                column[..., :-1] + column[..., -1:] * weights
+                for column in (tables.bias.astype(np.float64), words, pairs[1:])
+            )
+        )
 
 
 def joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -75,7 +75,7 @@ def telling_terms(model: CalibratedTopics, texts: Sequence[str]) -> dict[str, li
     """
     names = term_names(model)
     values = model.estimator_["features"].transform(texts)[:, : len(names)]
-    strengths = feature_weights(model)[: len(names)] * norm(values, axis=0)[:, None]
+    strengths = feature_weights(model)[: len(names), : len(TOPICS)] * norm(values, axis=0)[:, None]
     return {
         topic: [names[row] for row in np.argsort(-column, kind="stable")[:TELLING_TERMS]]
         for topic, column in zip(TOPICS, strengths.T, strict=True)

@@ -95,12 +95,14 @@ def groups_of(paragraphs: Sequence[Paragraph]) -> list[str]:
 
 
 def leaves_files_out(paragraphs: Sequence[Paragraph]) -> bool:
-    """Tell whether every topic is in more files than there are folds.
+    """Tell whether every topic, and none, is in more files than there are folds.
 
-    Only then can whole files be left out without a topic that is left with no paragraph.
+    Only then can whole files be left out without a class that is left with no paragraph.
     """
     files = np.array([paragraph.file for paragraph in paragraphs])
-    return all(len(set(files[label])) > FOLDS for label in label_matrix(paragraphs).T)
+    labels = label_matrix(paragraphs)
+    classes = [*labels.T, ~labels.any(axis=1)]
+    return all(len(set(files[members])) > FOLDS for members in classes)
 
 
 def held_out(

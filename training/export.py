@@ -66,7 +66,9 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     vectors[with_vector, : glove.shape[1]] = glove[list(vocabulary.values())]
     directions = np.zeros((by_word.shape[1], vectors.shape[1]))
     directions[:, : glove.shape[1]] = by_dimension.T * VECTOR_WEIGHT
-    intercepts = [topic["regression"].intercept_[0] for topic in _topics(model)]
+    bias = np.array([column["regression"].intercept_[0] for column in _columns(model)])
+    bias *= _slopes(model)
+    bias[:-1] += model.intercepts_
     pair_entries = table(pairs)
     return Tables(
         word_entries=table(all_words),
@@ -79,7 +81,8 @@ def compile_tables(model: CalibratedTopics) -> Tables:
         state_weights=_floats(by_state * STATE_WEIGHT),
         vectors=_floats(vectors),
         directions=_floats(directions),
-        bias=_floats(np.array(intercepts) * model.slopes_ + model.intercepts_),
+        bias=_floats(bias),
+        doubt_weights=_floats(model.slopes_),
     )
 
 
@@ -90,14 +93,20 @@ def term_names(model: CalibratedTopics) -> list[str]:
 
 
 def feature_weights(model: CalibratedTopics) -> Doubles:
-    """Return what a feature adds to the calibrated logits, of shape (n_features, n_topics)."""
-    columns = [topic["regression"].coef_[0] * topic["scale"].scale_ for topic in _topics(model)]
-    return np.asarray(np.array(columns).T * model.slopes_)
+    """Return what a feature adds to a text's sums, of shape (n_features, n_topics + 1)."""
+    weights = [column["regression"].coef_[0] * column["scale"].scale_ for column in _columns(model)]
+    return np.asarray(np.array(weights).T * _slopes(model))
 
 
-def _topics(model: CalibratedTopics) -> list[Pipeline]:
-    """Return the fitted scale and regression of each topic."""
-    return list(model.estimator_["topics"].estimators_)
+def _columns(model: CalibratedTopics) -> list[Pipeline]:
+    """Return the fitted scale and regression of each topic, and of any topic."""
+    topics = model.estimator_["topics"]
+    return [*topics.topics_, topics.any_topic_]
+
+
+def _slopes(model: CalibratedTopics) -> Doubles:
+    """Return the slope of each topic's calibration, and 1 for any topic, which has none."""
+    return np.append(model.slopes_, 1)
 
 
 def _by_prefixes(words: Sequence[str], prefixes: Sequence[str], weights: Doubles) -> Doubles:

@@ -1,16 +1,16 @@
-"""Fits the model: one-vs-rest logistic regression, calibrated, with a threshold per topic."""
+"""Fits the model: logistic regression per topic, calibrated, with a threshold per topic."""
 
 from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import precision_recall_curve
 from sklearn.model_selection import GroupKFold, cross_val_predict
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 
 from training.features import LogRatioScaler, features
@@ -46,10 +46,58 @@ def model(*, vectors: bool) -> "CalibratedTopics":
         Pipeline(
             [
                 ("features", features(vectors=vectors)),
-                ("topics", OneVsRestClassifier(topic)),
+                ("topics", TopicsOrNone(topic)),
             ]
         )
     )
+
+
+class TopicsOrNone(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Multi-label classifier that doubts all topics of a paragraph which seems to carry none.
+
+    Like scikit-learn's ``OneVsRestClassifier`` with one class more, whether a paragraph carries any
+    topic. Where the decision on that is below zero, it is added to the decision on each topic.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Binary classifier with ``decision_function``.
+
+    Attributes
+    ----------
+    topics_ : list of estimator
+        One fitted for each topic.
+    any_topic_ : estimator
+        Fitted on whether a paragraph carries any.
+    """
+
+    def __init__(self, estimator: BaseEstimator) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: csr_matrix, y: ArrayLike) -> Self:  # noqa: N803
+        """Fit one estimator a topic, and one for any topic.
+
+        Parameters
+        ----------
+        X : csr_matrix of shape (n_paragraphs, n_features)
+        y : array-like of bool, shape (n_paragraphs, n_topics)
+            Each topic is carried by some paragraphs, and some carry none.
+        """
+        labels = np.asarray(y, dtype=int)
+        self.topics_ = [clone(self.estimator).fit(X, label) for label in labels.T]
+        self.any_topic_ = clone(self.estimator).fit(X, labels.any(axis=1).astype(int))
+        self.classes_ = np.arange(labels.shape[1])
+        return self
+
+    def decision_function(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803
+        """Decisions of shape (n_paragraphs, n_topics)."""
+        decisions = [topic.decision_function(X) for topic in self.topics_]
+        doubt = np.minimum(0, self.any_topic_.decision_function(X))
+        return np.asarray(np.column_stack(decisions) + doubt[:, None])
+
+    def predict(self, X: csr_matrix) -> NDArray[np.bool_]:  # noqa: N803
+        """Topics whose decision is above zero, of shape (n_paragraphs, n_topics)."""
+        return np.asarray(self.decision_function(X) > 0)
 
 
 class CalibratedTopics(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -57,7 +105,7 @@ class CalibratedTopics(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Like scikit-learn's ``CalibratedClassifierCV(method="sigmoid", ensemble=False)``, but for
     several topics at once, with folds that leave whole groups out, and with a threshold per topic.
-    The sigmoid keeps a topic's logit a weighted sum of features.
+    The sigmoid keeps a topic's logit as linear as the decision is.
 
     Parameters
     ----------

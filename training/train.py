@@ -22,7 +22,7 @@ from training.features import vectors_installed
 from training.fit import CalibratedTopics, model
 
 TOLERATED_LOSS = 0.01  # of macro-F1 on the shipped files, before a model is not promoted
-FEWEST_PER_TOPIC = 20  # paragraphs with, and without, a topic; fewer leave a fold without any
+FEWEST = 20  # paragraphs of each topic, and without any; fewer leave a fold with none
 LIBRARIES = ("joblib", "numpy", "scikit-learn", "scipy")
 
 STEPS = evaluate.STEPS + 2  # of progress, in all
@@ -82,7 +82,7 @@ def train(
     Raises
     ------
     TrainingError
-        A topic has too few paragraphs.
+        Too few paragraphs carry a topic, or none.
     ModelError
         The model could not be written; the current one is untouched.
     """
@@ -139,17 +139,15 @@ def train(
 
 
 def _check(paragraphs: Sequence[Paragraph]) -> None:
-    counts = dict(zip(TOPICS, corpus.label_matrix(paragraphs).sum(axis=0).tolist(), strict=True))
-    lacking = [
-        f"{topic} ({count} with it, {len(paragraphs) - count} without)"
-        for topic, count in counts.items()
-        if min(count, len(paragraphs) - count) < FEWEST_PER_TOPIC
-    ]
+    labels = corpus.label_matrix(paragraphs)
+    counts = dict(zip(TOPICS, labels.sum(axis=0).tolist(), strict=True))
+    counts["no topic"] = int((~labels.any(axis=1)).sum())
+    lacking = [f"{topic} ({count})" for topic, count in counts.items() if count < FEWEST]
     if lacking:
         raise TrainingError(
-            f"each topic needs at least {FEWEST_PER_TOPIC} paragraphs that carry it and as many "
-            f"that do not; too few for {', '.join(lacking)}. Leave out ONLY=1 (--only) to train on "
-            "the shipped paragraphs as well"
+            f"at least {FEWEST} paragraphs are needed of each topic, and as many that carry none; "
+            f"too few: {', '.join(lacking)}. Leave out ONLY=1 (--only) to train on the shipped "
+            "paragraphs as well"
         )
 
 

@@ -188,7 +188,7 @@ class ExplanationAnswer(_Answer):
     """Why a topic got its score: the logit is bias + sum of the contributions + other."""
 
     logit: Number = Field(description="Log-odds of the score.")
-    bias: Number = Field(description="The logit of a text without any known word.")
+    bias: Number = Field(description="The share of the logit that no word has.")
     contributions: list[ContributionAnswer] = Field(description="Strongest first.")
     other: Number = Field(description="All words and pairs that are not listed, together.")
 

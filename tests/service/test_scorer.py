@@ -7,37 +7,42 @@ from service.scorer import Scorer
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    """Two topics, two words, a pair, a prefix, two vectors and two states with three names."""
+    """Two topics, three words, a pair, a prefix, two vectors and two states with three names."""
     floats = np.float32
     pairs = table(["steel tariff"])
     return Scorer(
         Tables(
-            word_entries=table(["steel", "tariff", "levy", "00", "25", "iran", "tehran", "oman"]),
+            word_entries=table(
+                ["steel", "tariff", "levy", "00", "25", "iran", "tehran", "oman", "cup"]
+            ),
             pair_entries=pairs,
             prefix_entries=table(["tari"]),
             pair_filter=filter_of(pairs),
             word_values=np.array(
                 # idf, state, weights, sums of the weights of prefixes
                 [
-                    [1, 0, 1, 0, 0, 0],
-                    [2, 0, 4, 2, 4, 4],
-                    [0, 0, 0, 0, 0, 0],
-                    [1, 0, 0, 3, 0, 0],
-                    [0, 0, 0, 0, 0, 0],
-                    [0, 7, 0, 0, 0, 0],
-                    [0, 7, 0, 0, 0, 0],
-                    [0, 8, 0, 0, 0, 0],
+                    [1, 0, 1, 0, 0, 0, 0, 0],
+                    [2, 0, 4, 2, 5, 4, 4, 6],
+                    [0, 0, 0, 0, 0, 0, 0, 0],
+                    [1, 0, 0, 3, 1, 0, 0, 0],
+                    [0, 0, 0, 0, 0, 0, 0, 0],
+                    [0, 7, 0, 0, 0, 0, 0, 0],
+                    [0, 7, 0, 0, 0, 0, 0, 0],
+                    [0, 8, 0, 0, 0, 0, 0, 0],
+                    [1, 0, 2, 1, -5, 0, 0, 0],
                 ],
                 dtype=floats,
             ),
-            pair_weights=np.array([[9, -3]], dtype=floats),
-            prefix_weights=np.array([[4, 4]], dtype=floats),
-            state_weights=np.array([[10, 1], [20, 2], [40, 4], [80, 8]], dtype=floats),
+            pair_weights=np.array([[9, -3, 1]], dtype=floats),
+            prefix_weights=np.array([[4, 4, 6]], dtype=floats),
+            state_weights=np.array([[10, 1, 5], [20, 2, 5], [40, 4, 5], [80, 8, 5]], dtype=floats),
             vectors=np.array(
-                [[0, 0], [3, 4], [6, 8], [0, 0], [4, 3], [0, 0], [0, 0], [0, 0]], dtype=floats
+                [[0, 0], [3, 4], [6, 8], [0, 0], [4, 3], [0, 0], [0, 0], [0, 0], [0, 0]],
+                dtype=floats,
             ),
-            directions=np.array([[1, 0], [0, 1]], dtype=floats),
-            bias=np.array([-1, 0.5], dtype=floats),
+            directions=np.array([[1, 0], [0, 1], [0, 0]], dtype=floats),
+            bias=np.array([-1, 0.5, 0.25], dtype=floats),
+            doubt_weights=np.array([0.5, 2], dtype=floats),
         )._asdict()
     )
 
@@ -71,6 +76,15 @@ def test_a_word_that_was_never_in_training_scores_by_its_vector(scorer: Scorer) 
     np.testing.assert_allclose(logits, [-1 + 0.6, 0.5 + 0.8], rtol=1e-6)
 
 
+def test_a_text_that_seems_to_carry_nothing_is_doubted_word_by_word(scorer: Scorer) -> None:
+    doubt = 0.25 - 5
+    logits = [-1 + 2 + 0.5 * doubt, 0.5 + 1 + 2 * doubt]
+    np.testing.assert_allclose(scorer.score(["cup"]).logits[0], logits, rtol=1e-6)
+    shares = scorer.contributions("cup")
+    np.testing.assert_allclose(shares.bias, [-1 + 0.5 * 0.25, 0.5 + 2 * 0.25])
+    np.testing.assert_allclose(shares.words, [[2 - 0.5 * 5, 1 - 2 * 5]])
+
+
 def test_a_number_weighs_by_its_shape_and_has_its_own_vector(scorer: Scorer) -> None:
     [logits] = scorer.score(["25"]).logits
     np.testing.assert_allclose(logits, [-1 + 0.8, 0.5 + 3 + 0.6], rtol=1e-6)
@@ -86,7 +100,7 @@ def test_contributions_of_words_and_pairs_add_up(scorer: Scorer) -> None:
     text = "steel tariff steel levy tariffs unknown 25"
     shares = scorer.contributions(text)
     assert (shares.words.shape, shares.pairs.shape) == ((7, 2), (6, 2))
-    total = scorer.bias + shares.words.sum(axis=0) + shares.pairs.sum(axis=0)
+    total = shares.bias + shares.words.sum(axis=0) + shares.pairs.sum(axis=0)
     np.testing.assert_allclose(total, scorer.score([text]).logits[0], rtol=1e-6)
     np.testing.assert_array_equal(shares.words[5], [0, 0])
     assert shares.pairs[0][0] > 0

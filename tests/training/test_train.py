@@ -2,7 +2,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from service.store import ModelStore
 from service.topics import TOPICS
 from training import evaluate, features, figures
 from training.corpus import Paragraph
-from training.train import FEWEST_PER_TOPIC, TOLERATED_LOSS, Outcome, TrainingError, train
+from training.train import FEWEST, TOLERATED_LOSS, Outcome, TrainingError, train
 
 
 def run(paragraphs: Sequence[Paragraph], store: ModelStore, *, force: bool = False) -> Outcome:
@@ -143,11 +143,21 @@ def test_a_worse_model_is_kept_but_not_promoted_unless_forced(
     assert store.current() == worse.manifest.version
 
 
-def test_too_few_paragraphs_of_a_topic_are_refused_before_anything_is_written(
-    paragraphs: Sequence[Paragraph], tmp_path: Path
+@pytest.mark.parametrize(
+    ("lacks", "named"),
+    [
+        (lambda topics: "trade" in topics, r"trade \(0\)"),
+        (lambda topics: not topics, r"no topic \(0\)"),
+    ],
+)
+def test_too_few_paragraphs_of_a_kind_are_refused_before_anything_is_written(
+    paragraphs: Sequence[Paragraph],
+    lacks: Callable[[tuple[str, ...]], bool],
+    named: str,
+    tmp_path: Path,
 ) -> None:
-    few = [found for found in paragraphs if "trade" not in found.topics][:200]
-    with pytest.raises(TrainingError, match=rf"at least {FEWEST_PER_TOPIC} .*trade \(0 with it"):
+    few = [found for found in paragraphs if not lacks(found.topics)]
+    with pytest.raises(TrainingError, match=rf"at least {FEWEST} .*{named}"):
         run(few, ModelStore(tmp_path / "models"))
     assert not (tmp_path / "models").exists()
 
