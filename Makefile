@@ -43,7 +43,7 @@ train: .venv/.runtime ## train and promote a model (CORPUS="file-or-folder …",
 
 # What serving needs before it starts.
 define model
-$(BIN)/geotopics models check || { echo "Training one first, in about a minute …"; $(BIN)/geotopics train; }
+$(BIN)/geotopics models check || { echo "Training one first, in one to three minutes …"; $(BIN)/geotopics train; }
 endef
 address = $(call given,HOST,--host) $(call given,PORT,--port) $(call given,WORKERS,--workers)
 

@@ -1,18 +1,20 @@
 """The model to answer with: the one that is current, also when that changes.
 
-``models/current`` is looked at whenever the model is asked for, which costs a system call. When it
-was replaced, the first to ask loads the new model, while others get the old one. A model that
+``models/current`` is looked at when the model is asked for, at most twice a second. When it was
+replaced, the first to ask loads the new model, while others get the old one. A model that
 cannot be loaded leaves the old one in place; the next change of the pointer is the next attempt.
 """
 
 import logging
-import os
 import threading
+import time
 from pathlib import Path
 
 from service.classifier import Classifier
 from service.errors import ModelError
 from service.store import NO_MODEL, ModelStore
+
+LOOK_SECONDS = 0.5
 
 _logger = logging.getLogger(__name__)
 
@@ -30,9 +32,10 @@ class CurrentModel:
 
     def __init__(self, models: Path) -> None:
         self._models = models
-        self._pointer = str(ModelStore(models).pointer)
+        self._pointer = ModelStore(models).pointer
         self._loading = threading.Lock()
         self._seen: _Mark | None = None
+        self._look_at = 0.0  # on the monotonic clock
         self._classifier: Classifier | None = None
         self._problem = NO_MODEL
 
@@ -44,16 +47,19 @@ class CurrentModel:
         ModelError
             No model could be loaded so far.
         """
-        mark = self._mark()
-        if mark is not None and mark != self._seen:
-            self._load(mark)
+        now = time.monotonic()
+        if now >= self._look_at or self._classifier is None:
+            self._look_at = now + LOOK_SECONDS
+            mark = self._mark()
+            if mark is not None and mark != self._seen:
+                self._load(mark)
         if self._classifier is None:
             raise ModelError(self._problem)
         return self._classifier
 
     def _mark(self) -> _Mark | None:
         try:
-            status = os.stat(self._pointer)  # noqa: PTH116 - at half the price of Path's
+            status = self._pointer.stat()
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size

@@ -13,12 +13,12 @@ A text has a sum for each topic, and one for its carrying any topic at all::
          + sum over words            tf vector . direction   / |vectors|
          + sum over states, the first `MOST_STATES` that are named, of weight of being the n-th
 
-    logit = sum + doubt weight * min(0, sum of any topic)
+    logit = min(sum of the topic, slope * sum of any topic + intercept)
 
 where ``|words|`` is the Euclidean norm of the values ``(1 + log tf) idf`` of a text's words, and
 ``|vectors|`` that of the sum of their vectors; idf, the weight of the kind of term and the slope of
 the calibration are part of the weights, so that the logit is that of the calibrated probability.
-A text that looks as if it carried nothing is thus less likely to carry each of the topics.
+No topic is thus likelier than that there is any.
 
 The time goes into waiting for memory and into branches that the processor guesses wrongly. So a
 text is cut first, then looked up, then summed, each in a loop whose turns do not wait for one
@@ -93,8 +93,8 @@ class Tables(NamedTuple):
         Zeros for a word that has none. Fastest with a multiple of 16 dimensions.
     directions : ndarray of shape (n_columns, n_dimensions)
     bias : ndarray of shape (n_columns,)
-    doubt_weights : ndarray of shape (n_topics,)
-        What the sum of any topic counts where it is below zero.
+    caps : ndarray of shape (2, n_topics)
+        Slopes and intercepts by which the sum of any topic becomes the highest logit of each.
     """
 
     word_entries: Keys
@@ -108,16 +108,16 @@ class Tables(NamedTuple):
     vectors: Floats
     directions: Floats
     bias: Floats
-    doubt_weights: Floats
+    caps: Floats
 
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def _compiled(function: Function) -> Function:
+def _compiled(function: Function, *, nogil: bool = True) -> Function:
     # Sums may be taken in any order, several numbers at a time; nothing is infinite here.
     compiler = partial(
-        njit, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+        njit, nogil=nogil, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
     )
     try:
         return cast(Function, compiler(cache=True)(function))
@@ -610,7 +610,7 @@ def score(
     words = room(longest)
     total = np.empty(tables.directions.shape[1])
     sums = np.empty(len(tables.bias))
-    n_topics = len(tables.doubt_weights)
+    n_topics = len(sums) - 1
     for text in range(len(logits)):
         end = offsets[text + 1]
         n_words, n_signs = cut(data, offsets[text], end, words)
@@ -620,13 +620,30 @@ def score(
             for column in range(len(sums)):
                 sums[column] += tables.state_weights[state, column]
         _sum_vectors(n_words, tables, words, total, sums)
-        doubt = min(0.0, tables.bias[n_topics] + sums[n_topics])
+        any_topic = tables.bias[n_topics] + sums[n_topics]
         for topic in range(n_topics):
-            logit = tables.bias[topic] + sums[topic] + tables.doubt_weights[topic] * doubt
+            cap = tables.caps[0, topic] * any_topic + tables.caps[1, topic]
+            logit = min(tables.bias[topic] + sums[topic], cap)
             logits[text, topic] = logit
             probabilities[text, topic] = _rounded(1 / (1 + np.exp(-logit)))
         n_known = _count_known(n_words, tables, words)
         coverage[text] = _rounded(n_known / max(1, n_words + n_signs))
+
+
+def _score_few(
+    data: Bytes,
+    offsets: NDArray[np.int64],
+    tables: Tables,
+    counts: Integers,
+    logits: Doubles,
+    probabilities: Doubles,
+    coverage: Doubles,
+) -> None:
+    """Do the same as `score` under Python's lock; to give and get that takes longer than a text."""
+    score(data, offsets, tables, counts, logits, probabilities, coverage)
+
+
+score_few = _compiled(_score_few, nogil=False)
 
 
 @_compiled

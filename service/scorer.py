@@ -17,6 +17,7 @@ Integers = NDArray[np.int32]
 Doubles = NDArray[np.float64]
 
 _CHUNK = 500  # texts; their bytes stay in the processor's cache
+_FEW = 5  # texts
 
 
 class Scores(NamedTuple):
@@ -68,6 +69,7 @@ class Scorer:
         self._counts: list[Integers] = []  # for calls to take and give back; all zero in here
         # Compiles, or loads what was compiled, before the first request.
         self.score([""])
+        self.score([""] * (_FEW + 1))
         self.contributions("")
 
     def score(self, texts: Sequence[str], *, threads: int = 1) -> Scores:
@@ -83,7 +85,7 @@ class Scorer:
         -------
         Scores
         """
-        shape = len(texts), len(self.tables.doubt_weights)
+        shape = len(texts), len(self.tables.bias) - 1
         scores = Scores(np.empty(shape), np.empty(shape), np.empty(len(texts)))
         if len(texts) <= _CHUNK:
             self._fill(texts, scores)
@@ -108,7 +110,8 @@ class Scorer:
         except IndexError:
             n_terms = len(self.tables.word_values) + len(self.tables.pair_weights)
             counts = np.zeros(n_terms, dtype=np.int32)
-        lookup.score(data, offsets, self.tables, counts, *scores)
+        score = lookup.score if len(texts) > _FEW else lookup.score_few
+        score(data, offsets, self.tables, counts, *scores)
         self._counts.append(counts)
 
     def contributions(self, text: str) -> Contributions:
@@ -146,14 +149,13 @@ class Scorer:
 
         damped, counts = _damped(pair)
         pairs = _rows(tables.pair_weights, pair) * (damped / counts)[:, None] / norm
-        doubts = tables.bias[-1] + words[:, -1].sum() + pairs[1:, -1].sum() < 0
-        weights = tables.doubt_weights * doubts
-        return Contributions(
-            *(
-                column[..., :-1] + column[..., -1:] * weights
-                for column in (tables.bias.astype(np.float64), words, pairs[1:])
-            )
-        )
+        own = Contributions(tables.bias.astype(np.float64), words, pairs[1:])
+        slopes, intercepts = tables.caps
+        cap = Contributions(*(shares[..., -1:] * slopes for shares in own))
+        cap = cap._replace(bias=cap.bias + intercepts)
+        own = Contributions(*(shares[..., :-1] for shares in own))
+        capped = _total(cap) < _total(own)
+        return Contributions(*(np.where(capped, *shares) for shares in zip(cap, own, strict=True)))
 
 
 def joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -168,6 +170,10 @@ def joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     ends = accumulate(map(len, parts), initial=0)
     offsets = np.fromiter(ends, dtype=np.int64, count=len(parts) + 1)
     return np.frombuffer(b"".join(parts), dtype=np.uint8), offsets
+
+
+def _total(shares: Contributions) -> Doubles:
+    return np.asarray(shares.bias + shares.words.sum(axis=0) + shares.pairs.sum(axis=0))
 
 
 def _damped(rows: Integers) -> tuple[Doubles, Doubles]:

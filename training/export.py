@@ -82,7 +82,7 @@ def compile_tables(model: CalibratedTopics) -> Tables:
         vectors=_floats(vectors),
         directions=_floats(directions),
         bias=_floats(bias),
-        doubt_weights=_floats(model.slopes_),
+        caps=_floats(np.array([model.slopes_, model.intercepts_])),
     )
 
 

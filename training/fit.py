@@ -53,10 +53,10 @@ def model(*, vectors: bool) -> "CalibratedTopics":
 
 
 class TopicsOrNone(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Multi-label classifier that doubts all topics of a paragraph which seems to carry none.
+    """Multi-label classifier to which no topic is likelier than that there is any.
 
     Like scikit-learn's ``OneVsRestClassifier`` with one class more, whether a paragraph carries any
-    topic. Where the decision on that is below zero, it is added to the decision on each topic.
+    topic. No decision on a topic is higher than the one on that.
 
     Parameters
     ----------
@@ -91,9 +91,8 @@ class TopicsOrNone(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def decision_function(self, X: csr_matrix) -> NDArray[np.float64]:  # noqa: N803
         """Decisions of shape (n_paragraphs, n_topics)."""
-        decisions = [topic.decision_function(X) for topic in self.topics_]
-        doubt = np.minimum(0, self.any_topic_.decision_function(X))
-        return np.asarray(np.column_stack(decisions) + doubt[:, None])
+        decisions = np.array([topic.decision_function(X) for topic in self.topics_])
+        return np.asarray(np.minimum(decisions, self.any_topic_.decision_function(X)).T)
 
     def predict(self, X: csr_matrix) -> NDArray[np.bool_]:  # noqa: N803
         """Topics whose decision is above zero, of shape (n_paragraphs, n_topics)."""

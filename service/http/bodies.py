@@ -1,25 +1,35 @@
 """Reads request bodies strictly: what others silently cut, repair or misread is refused."""
 
 import json
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from flask import Request
+from werkzeug.http import parse_options_header
 
 from service.http.problems import ProblemError
 
 
-def refuse_encoding(request: Request) -> None:
-    """Refuse a body that is compressed or in another character set than UTF-8.
+def media_type(request: Request) -> str:
+    """Return the media type of a body that is neither compressed nor in other than UTF-8.
 
     Raises
     ------
     ProblemError
         It is.
     """
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+    if request.environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise ProblemError(415, "The body must not be compressed.")
-    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+    found, charset = _parsed(request.environ.get("CONTENT_TYPE", ""))
+    if charset not in ("utf-8", "utf8"):
         raise ProblemError(415, "The body must be in UTF-8.")
+    return found
+
+
+@lru_cache(100)
+def _parsed(content_type: str) -> tuple[str, str]:
+    found, options = parse_options_header(content_type)
+    return found.lower(), options.get("charset", "utf-8").lower()
 
 
 def read(request: Request, limit: int) -> bytes:
@@ -39,16 +49,16 @@ def read(request: Request, limit: int) -> bytes:
     Raises
     ------
     ProblemError
-        The body is larger.
+        The body is larger, or shorter than announced.
     """
     announced = request.content_length
     if announced is None:
         # Werkzeug's own limit cuts a body of unannounced length instead of refusing it.
-        body = bytearray()
-        while block := request.stream.read(limit + 1 - len(body)):
-            body += block
-        if len(body) <= limit:
-            return bytes(body)
+        received = bytearray()
+        while block := request.stream.read(limit + 1 - len(received)):
+            received += block
+        if len(received) <= limit:
+            return bytes(received)
     elif announced <= limit:
         return request.get_data(cache=False)
     raise ProblemError(413, f"The body may have at most {limit} bytes.")

@@ -38,8 +38,7 @@ def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
 
     @routes.post("/v1/classify")
     def classify() -> Response:
-        bodies.refuse_encoding(request)
-        media_type = request.mimetype
+        media_type = bodies.media_type(request)
         if media_type == NDJSON:
             return answer_lines()
         if media_type not in _READERS:

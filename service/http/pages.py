@@ -70,8 +70,7 @@ def blueprint(settings: Settings, current: CurrentModel) -> Blueprint:
 
     @routes.post("/")
     def tags() -> Response:
-        bodies.refuse_encoding(request)
-        if request.mimetype != _FORM:
+        if bodies.media_type(request) != _FORM:
             raise ProblemError(415, f"The body must be {_FORM}.")
         body = bodies.text(bodies.read(request, settings.max_body_bytes))
         try:

@@ -103,6 +103,11 @@ class LineRequest(TextRequest):
 
 
 ClassifyRequest = TextRequest | TextsRequest | ArticleRequest
+_KINDS: dict[str, type[ClassifyRequest]] = {
+    "text": TextRequest,
+    "texts": TextsRequest,
+    "article": ArticleRequest,
+}
 
 
 def _split(value: str) -> list[str]:
@@ -332,17 +337,12 @@ def read_request(body: object) -> ClassifyRequest:
     ValidationError
         One of its fields is wrong.
     """
-    kinds: dict[str, type[ClassifyRequest]] = {
-        "text": TextRequest,
-        "texts": TextsRequest,
-        "article": ArticleRequest,
-    }
-    given = [kind for kind in kinds if isinstance(body, dict) and kind in body]
+    given = [kind for kind in _KINDS if isinstance(body, dict) and kind in body]
     if len(given) != 1:
         raise ProblemError.of_field(
             422, "", "A JSON object with exactly one of text, texts and article is expected"
         )
-    return kinds[given[0]].model_validate(body)
+    return _KINDS[given[0]].model_validate(body)
 
 
 def result_fields(result: Result) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def scorer() -> Scorer:
                     [0, 7, 0, 0, 0, 0, 0, 0],
                     [0, 7, 0, 0, 0, 0, 0, 0],
                     [0, 8, 0, 0, 0, 0, 0, 0],
-                    [1, 0, 2, 1, -5, 0, 0, 0],
+                    [1, 0, 2, 1, -1000, 0, 0, 0],
                 ],
                 dtype=floats,
             ),
@@ -42,7 +42,7 @@ def scorer() -> Scorer:
             ),
             directions=np.array([[1, 0], [0, 1], [0, 0]], dtype=floats),
             bias=np.array([-1, 0.5, 0.25], dtype=floats),
-            doubt_weights=np.array([0.5, 2], dtype=floats),
+            caps=np.array([[0.5, 2], [100, 100]], dtype=floats),
         )._asdict()
     )
 
@@ -76,13 +76,12 @@ def test_a_word_that_was_never_in_training_scores_by_its_vector(scorer: Scorer) 
     np.testing.assert_allclose(logits, [-1 + 0.6, 0.5 + 0.8], rtol=1e-6)
 
 
-def test_a_text_that_seems_to_carry_nothing_is_doubted_word_by_word(scorer: Scorer) -> None:
-    doubt = 0.25 - 5
-    logits = [-1 + 2 + 0.5 * doubt, 0.5 + 1 + 2 * doubt]
+def test_no_topic_is_likelier_than_any_and_the_words_say_so(scorer: Scorer) -> None:
+    logits = [100 + 0.5 * (0.25 - 1000), 100 + 2 * (0.25 - 1000)]
     np.testing.assert_allclose(scorer.score(["cup"]).logits[0], logits, rtol=1e-6)
     shares = scorer.contributions("cup")
-    np.testing.assert_allclose(shares.bias, [-1 + 0.5 * 0.25, 0.5 + 2 * 0.25])
-    np.testing.assert_allclose(shares.words, [[2 - 0.5 * 5, 1 - 2 * 5]])
+    np.testing.assert_allclose(shares.bias, [100 + 0.5 * 0.25, 100 + 2 * 0.25])
+    np.testing.assert_allclose(shares.words, [[0.5 * -1000, 2 * -1000]])
 
 
 def test_a_number_weighs_by_its_shape_and_has_its_own_vector(scorer: Scorer) -> None:

@@ -21,12 +21,11 @@ def test_topics_are_told_apart(fitted: TopicsOrNone) -> None:
     np.testing.assert_array_equal(fitted.predict(FEATURES), LABELS.astype(bool))
 
 
-def test_a_paragraph_that_seems_to_carry_none_is_doubted_for_every_topic(
-    fitted: TopicsOrNone,
-) -> None:
-    alone = np.column_stack([topic.decision_function(FEATURES) for topic in fitted.topics_])
-    doubt = alone - fitted.decision_function(FEATURES)
-    none = ~LABELS.any(axis=1)
-    assert (doubt[none] > 0).all()
-    np.testing.assert_allclose(doubt[none, 0], doubt[none, 1])
-    np.testing.assert_array_equal(doubt[~none], 0)
+def test_no_topic_is_likelier_than_that_there_is_any(fitted: TopicsOrNone) -> None:
+    strange = csr_matrix([[5.0, 0, 0], [5, 0, 10], [0, 0, 5]])
+    decisions = fitted.decision_function(strange)
+    any_topic = fitted.any_topic_.decision_function(strange)
+    assert (decisions <= any_topic[:, None]).all()
+    own = np.column_stack([topic.decision_function(strange) for topic in fitted.topics_])
+    assert ((decisions == own) | (decisions == any_topic[:, None])).all()
+    assert own[1, 0] > 0 > decisions[1, 0]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from service import current
 from service.config import Settings
 from service.http import create_app
 from service.store import ModelStore
@@ -17,7 +18,8 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def client(models: Path) -> FlaskClient:
+def client(models: Path, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.setattr(current, "LOOK_SECONDS", 0)
     return create_app(Settings(models=models)).test_client()
 
 
