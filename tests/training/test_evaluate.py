@@ -33,11 +33,11 @@ def test_calibration_error_weighs_bins_by_their_paragraphs() -> None:
     assert expected_calibration_error(label, probability) == pytest.approx((3 * 0.05 + 0.45) / 4)
 
 
-def test_whole_files_are_kept_together_where_every_topic_is_in_enough_files() -> None:
+def test_whole_files_are_kept_together_where_every_topic_and_none_is_in_enough_files() -> None:
     spread = [
         paragraph(n, f"file {n % (FOLDS + 1)}", *topics)
         for n, topics in enumerate(
-            [("defense",), ("trade",), ("territorial-dispute",), ("diplomacy",)] * (FOLDS + 1)
+            [("defense",), ("trade",), ("territorial-dispute",), ("diplomacy",), ()] * (FOLDS + 1)
         )
         for n in range(FOLDS + 1)
     ]
