@@ -10,7 +10,7 @@ from training import corpus
 from training.corpus import Paragraph
 from training.train import train
 
-EVERY = 8  # trained on one in so many shipped paragraphs, a model takes some ten seconds
+EVERY = 12  # trained on one in so many shipped paragraphs, a model takes some ten seconds
 
 
 @pytest.fixture(scope="session", autouse=True)

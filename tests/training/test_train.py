@@ -39,7 +39,7 @@ def test_a_model_comes_with_metrics_card_and_figures(folder: Path) -> None:
     for figure in ("precision-recall", "reliability", "confusion", "learning-curve"):
         assert (folder / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
         assert f"figures/{figure}.png" in card
-    assert "export" in next(line for line in card.splitlines() if line.startswith("- `trade`"))
+    assert "tariff" in next(line for line in card.splitlines() if line.startswith("- `trade`"))
 
 
 def test_figures_on_files_left_out_show_that_the_model_has_learned(folder: Path) -> None:

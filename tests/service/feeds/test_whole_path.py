@@ -1,5 +1,6 @@
 """From feeds of every kind, by the commands that a user types, to what a feed reader gets."""
 
+import gc
 import os
 import re
 import subprocess
@@ -23,6 +24,8 @@ from tests.service.test_serve import connect, port_of
 pytestmark = [
     pytest.mark.filterwarnings("ignore::reader.ReaderWarning"),
     pytest.mark.filterwarnings("ignore:No parser was explicitly specified"),
+    # reader leaves files open where it gives up.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 
@@ -83,3 +86,4 @@ def test_feeds_good_and_bad_are_polled_and_published_again_by_topic(
                 assert {item["title"] for item in items} == titles[topic]
         finally:
             process.terminate()
+    gc.collect()
