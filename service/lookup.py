@@ -36,6 +36,8 @@ from typing import NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from service.topics import TOPICS
+
 # numba imports scipy for matrix products, which are not compiled here, and does without where it is
 # missing. That saves every start a quarter of a second and every worker 30 MB.
 _hidden = {} if "scipy" in sys.modules else {"scipy": None}
@@ -54,6 +56,8 @@ Keys = NDArray[np.uint64]
 Doubles = NDArray[np.float64]
 
 WORD, VECTOR, PAIR, FOUR, SIX = range(5)  # columns of what a text's words are found as
+# Known when this is compiled, so that loops over the columns are unrolled.
+N_COLUMNS = len(TOPICS) + 1
 IDF, STATE, WEIGHTS = range(3)  # columns of a word's values; linear weights follow the weights
 MOST_STATES = 4  # different ones that count; a text that names five says no more
 PREFIX_LETTERS = (4, 6)
@@ -456,7 +460,6 @@ def _sum_words(
 ) -> float:
     """Add what words and prefixes add, and return the square of the words' norm."""
     values, prefix_weights = tables.word_values, tables.prefix_weights
-    n_columns = len(sums)
     squares = 0.0
     for word in range(n_words):
         row = found[word, WORD]
@@ -464,16 +467,16 @@ def _sum_words(
             damped = _damped(counts[row])
             share = damped / counts[row]
             squares += damped * share * values[row, IDF] ** 2
-            for column in range(n_columns):
+            for column in range(N_COLUMNS):
                 sums[column] += (
                     share * values[row, WEIGHTS + column]
-                    + values[row, WEIGHTS + n_columns + column]
+                    + values[row, WEIGHTS + N_COLUMNS + column]
                 )
             continue
         for letters in (FOUR, SIX):
             row = found[word, letters]
             if row >= 0:
-                for column in range(n_columns):
+                for column in range(N_COLUMNS):
                     sums[column] += prefix_weights[row, column]
     return squares
 
@@ -497,7 +500,7 @@ def _sum_pairs(
         word = chosen[pair]
         row = found[word, PAIR]
         if word_counts[found[word, WORD]] == 1:  # no pair comes twice whose word comes once
-            for column in range(len(sums)):
+            for column in range(N_COLUMNS):
                 sums[column] += weights[row, column]
         else:
             chosen[n_repeated] = row
@@ -506,7 +509,7 @@ def _sum_pairs(
     for pair in range(n_repeated):
         row = chosen[pair]
         share = _damped(counts[row]) / counts[row]
-        for column in range(len(sums)):
+        for column in range(N_COLUMNS):
             sums[column] += share * weights[row, column]
     for pair in range(n_repeated):
         counts[chosen[pair]] = 0
@@ -571,7 +574,7 @@ def _sum_vectors(n_words: int, tables: Tables, words: Words, total: Doubles, sum
         squares += total[dimension] * total[dimension]
     if squares > 0:
         length = np.sqrt(squares)
-        for column in range(len(sums)):
+        for column in range(N_COLUMNS):
             projection = 0.0
             for dimension in range(n_dimensions):
                 projection += total[dimension] * directions[column, dimension]
@@ -609,19 +612,18 @@ def score(
         longest = max(longest, offsets[text + 1] - offsets[text])
     words = room(longest)
     total = np.empty(tables.directions.shape[1])
-    sums = np.empty(len(tables.bias))
-    n_topics = len(sums) - 1
+    sums = np.empty(N_COLUMNS)
     for text in range(len(logits)):
         end = offsets[text + 1]
         n_words, n_signs = cut(data, offsets[text], end, words)
         look_up(data, end, n_words, tables, words)
         _sum_terms(n_words, tables, words, counts, sums)
         for state in range(find_states(words.found[:n_words], tables, words.chosen)):
-            for column in range(len(sums)):
+            for column in range(N_COLUMNS):
                 sums[column] += tables.state_weights[state, column]
         _sum_vectors(n_words, tables, words, total, sums)
-        any_topic = tables.bias[n_topics] + sums[n_topics]
-        for topic in range(n_topics):
+        any_topic = tables.bias[-1] + sums[-1]
+        for topic in range(N_COLUMNS - 1):
             cap = tables.caps[0, topic] * any_topic + tables.caps[1, topic]
             logit = min(tables.bias[topic] + sums[topic], cap)
             logits[text, topic] = logit

@@ -1,14 +1,34 @@
 import numpy as np
 import pytest
 
-from service.lookup import VECTOR, Tables, filter_of, find_words, table
+from service.lookup import VECTOR, Floats, Tables, filter_of, find_words, table
 from service.scorer import Scorer
+
+
+def columns(values: list[list[float]]) -> Floats:
+    """Give the last two topics, which these tests do without, a column of zeros each."""
+    return np.insert(np.array(values, dtype=np.float32), [2, 2], 0, axis=1)
 
 
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
     """Two topics, three words, a pair, a prefix, two vectors and two states with three names."""
     floats = np.float32
+    words = np.array(
+        # idf, state, weights, sums of the weights of prefixes
+        [
+            [1, 0, 1, 0, 0, 0, 0, 0],
+            [2, 0, 4, 2, 5, 4, 4, 6],
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            [1, 0, 0, 3, 1, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 7, 0, 0, 0, 0, 0, 0],
+            [0, 7, 0, 0, 0, 0, 0, 0],
+            [0, 8, 0, 0, 0, 0, 0, 0],
+            [1, 0, 2, 1, -1000, 0, 0, 0],
+        ],
+        dtype=floats,
+    )
     pairs = table(["steel tariff"])
     return Scorer(
         Tables(
@@ -18,43 +38,29 @@ def scorer() -> Scorer:
             pair_entries=pairs,
             prefix_entries=table(["tari"]),
             pair_filter=filter_of(pairs),
-            word_values=np.array(
-                # idf, state, weights, sums of the weights of prefixes
-                [
-                    [1, 0, 1, 0, 0, 0, 0, 0],
-                    [2, 0, 4, 2, 5, 4, 4, 6],
-                    [0, 0, 0, 0, 0, 0, 0, 0],
-                    [1, 0, 0, 3, 1, 0, 0, 0],
-                    [0, 0, 0, 0, 0, 0, 0, 0],
-                    [0, 7, 0, 0, 0, 0, 0, 0],
-                    [0, 7, 0, 0, 0, 0, 0, 0],
-                    [0, 8, 0, 0, 0, 0, 0, 0],
-                    [1, 0, 2, 1, -1000, 0, 0, 0],
-                ],
-                dtype=floats,
-            ),
-            pair_weights=np.array([[9, -3, 1]], dtype=floats),
-            prefix_weights=np.array([[4, 4, 6]], dtype=floats),
-            state_weights=np.array([[10, 1, 5], [20, 2, 5], [40, 4, 5], [80, 8, 5]], dtype=floats),
+            word_values=np.insert(words, [4, 4, 7, 7], 0, axis=1),
+            pair_weights=columns([[9, -3, 1]]),
+            prefix_weights=columns([[4, 4, 6]]),
+            state_weights=columns([[10, 1, 5], [20, 2, 5], [40, 4, 5], [80, 8, 5]]),
             vectors=np.array(
                 [[0, 0], [3, 4], [6, 8], [0, 0], [4, 3], [0, 0], [0, 0], [0, 0], [0, 0]],
                 dtype=floats,
             ),
-            directions=np.array([[1, 0], [0, 1], [0, 0]], dtype=floats),
-            bias=np.array([-1, 0.5, 0.25], dtype=floats),
-            caps=np.array([[0.5, 2], [100, 100]], dtype=floats),
+            directions=np.ascontiguousarray(columns([[1, 0, 0], [0, 1, 0]]).T),
+            bias=columns([[-1, 0.5, 0.25]])[0],
+            caps=columns([[0.5, 2], [100, 100]]),
         )._asdict()
     )
 
 
 def test_a_text_without_a_known_word_gets_the_bias(scorer: Scorer) -> None:
     scores = scorer.score(["", "unknown", "!?"])
-    np.testing.assert_array_equal(scores.logits, [[-1, 0.5]] * 3)
+    np.testing.assert_array_equal(scores.logits[:, :2], [[-1, 0.5]] * 3)
     np.testing.assert_array_equal(scores.coverage, [0, 0, 0])
 
 
 def test_no_text_gives_no_row(scorer: Scorer) -> None:
-    assert scorer.score([]).logits.shape == (0, 2)
+    assert scorer.score([]).logits.shape == (0, 4)
 
 
 def test_a_logit_is_the_sum_that_the_module_promises(scorer: Scorer) -> None:
@@ -64,7 +70,7 @@ def test_a_logit_is_the_sum_that_the_module_promises(scorer: Scorer) -> None:
     pair = np.array([9, -3])
     prefixes = 2 * np.array([4, 4])  # of "tariff", which is known, and of "tariffs", which is not
     vector = np.array([3, 4]) / 5
-    [logits] = scorer.score(["Steel tariff: STEEL, tariffs"]).logits
+    [logits] = scorer.score(["Steel tariff: STEEL, tariffs"]).logits[:, :2]
     bias = np.array([-1, 0.5])
     np.testing.assert_allclose(
         logits, bias + (words + pair + prefixes) / length + vector, rtol=1e-6
@@ -72,20 +78,20 @@ def test_a_logit_is_the_sum_that_the_module_promises(scorer: Scorer) -> None:
 
 
 def test_a_word_that_was_never_in_training_scores_by_its_vector(scorer: Scorer) -> None:
-    [logits] = scorer.score(["levy"]).logits
+    [logits] = scorer.score(["levy"]).logits[:, :2]
     np.testing.assert_allclose(logits, [-1 + 0.6, 0.5 + 0.8], rtol=1e-6)
 
 
 def test_no_topic_is_likelier_than_any_and_the_words_say_so(scorer: Scorer) -> None:
     logits = [100 + 0.5 * (0.25 - 1000), 100 + 2 * (0.25 - 1000)]
-    np.testing.assert_allclose(scorer.score(["cup"]).logits[0], logits, rtol=1e-6)
+    np.testing.assert_allclose(scorer.score(["cup"]).logits[0, :2], logits, rtol=1e-6)
     shares = scorer.contributions("cup")
-    np.testing.assert_allclose(shares.bias, [100 + 0.5 * 0.25, 100 + 2 * 0.25])
-    np.testing.assert_allclose(shares.words, [[0.5 * -1000, 2 * -1000]])
+    np.testing.assert_allclose(shares.bias[:2], [100 + 0.5 * 0.25, 100 + 2 * 0.25])
+    np.testing.assert_allclose(shares.words[:, :2], [[0.5 * -1000, 2 * -1000]])
 
 
 def test_a_number_weighs_by_its_shape_and_has_its_own_vector(scorer: Scorer) -> None:
-    [logits] = scorer.score(["25"]).logits
+    [logits] = scorer.score(["25"]).logits[:, :2]
     np.testing.assert_allclose(logits, [-1 + 0.8, 0.5 + 3 + 0.6], rtol=1e-6)
 
 
@@ -98,12 +104,12 @@ def test_texts_are_scored_alike_alone_and_together(scorer: Scorer) -> None:
 def test_contributions_of_words_and_pairs_add_up(scorer: Scorer) -> None:
     text = "steel tariff steel levy tariffs unknown 25"
     shares = scorer.contributions(text)
-    assert (shares.words.shape, shares.pairs.shape) == ((7, 2), (6, 2))
+    assert (shares.words.shape, shares.pairs.shape) == ((7, 4), (6, 4))
     total = shares.bias + shares.words.sum(axis=0) + shares.pairs.sum(axis=0)
     np.testing.assert_allclose(total, scorer.score([text]).logits[0], rtol=1e-6)
-    np.testing.assert_array_equal(shares.words[5], [0, 0])
+    np.testing.assert_array_equal(shares.words[5], np.zeros(4))
     assert shares.pairs[0][0] > 0
-    np.testing.assert_array_equal(shares.pairs[1], [0, 0])
+    np.testing.assert_array_equal(shares.pairs[1], np.zeros(4))
 
 
 @pytest.mark.parametrize(
