@@ -14,7 +14,7 @@ from service.classifier import Classifier
 from service.errors import ModelError
 from service.store import NO_MODEL, ModelStore
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.5  # between two looks at the pointer, each of which is a system call
 
 _logger = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ Everything is compiled by numba, once for each machine, and runs without Python'
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,9 +55,10 @@ Integers = NDArray[np.int32]
 Keys = NDArray[np.uint64]
 Doubles = NDArray[np.float64]
 
-WORD, VECTOR, PAIR, FOUR, SIX = range(5)  # columns of what a text's words are found as
-# Known when this is compiled, so that loops over the columns are unrolled.
+# A column of weights for each topic, and a last one for any topic at all. The number is known when
+# the loops over them are compiled, which unrolls them.
 N_COLUMNS = len(TOPICS) + 1
+WORD, VECTOR, PAIR, FOUR, SIX = range(5)  # columns of what a text's words are found as
 IDF, STATE, WEIGHTS = range(3)  # columns of a word's values; linear weights follow the weights
 MOST_STATES = 4  # different ones that count; a text that names five says no more
 PREFIX_LETTERS = (4, 6)
@@ -85,18 +86,18 @@ class Tables(NamedTuple):
         and of all prefixes, as `table` builds them.
     pair_filter : ndarray of uint8
         What `filter_of` builds of the pairs' table.
-    word_values : ndarray of shape (n_words, 2 + 2 * n_columns)
+    word_values : ndarray of shape (n_words, 2 + 2 * N_COLUMNS)
         A word's idf, 0 where it has a vector only; the number of the state that it names, 0 for
         none; its weights; and the sums of the weights of its prefixes, so that only unknown words
         look theirs up.
-    pair_weights : ndarray of shape (n_pairs, n_columns)
-    prefix_weights : ndarray of shape (n_prefixes, n_columns)
-    state_weights : ndarray of shape (MOST_STATES, n_columns)
+    pair_weights : ndarray of shape (n_pairs, N_COLUMNS)
+    prefix_weights : ndarray of shape (n_prefixes, N_COLUMNS)
+    state_weights : ndarray of shape (MOST_STATES, N_COLUMNS)
         What the first mention of a text's n-th state adds.
     vectors : ndarray of shape (n_words, n_dimensions)
         Zeros for a word that has none. Fastest with a multiple of 16 dimensions.
-    directions : ndarray of shape (n_columns, n_dimensions)
-    bias : ndarray of shape (n_columns,)
+    directions : ndarray of shape (N_COLUMNS, n_dimensions)
+    bias : ndarray of shape (N_COLUMNS,)
     caps : ndarray of shape (2, n_topics)
         Slopes and intercepts by which the sum of any topic becomes the highest logit of each.
     """
@@ -632,20 +633,10 @@ def score(
         coverage[text] = _rounded(n_known / max(1, n_words + n_signs))
 
 
-def _score_few(
-    data: Bytes,
-    offsets: NDArray[np.int64],
-    tables: Tables,
-    counts: Integers,
-    logits: Doubles,
-    probabilities: Doubles,
-    coverage: Doubles,
-) -> None:
+@partial(_compiled, nogil=False)
+def score_few(*arguments: Any) -> None:
     """Do the same as `score` under Python's lock; to give and get that takes longer than a text."""
-    score(data, offsets, tables, counts, logits, probabilities, coverage)
-
-
-score_few = _compiled(_score_few, nogil=False)
+    score(*arguments)
 
 
 @_compiled

@@ -10,7 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import lookup
-from service.lookup import FOUR, IDF, MOST_STATES, PAIR, SIX, VECTOR, WEIGHTS, WORD, Tables
+from service.errors import ModelError
+from service.lookup import (
+    FOUR,
+    IDF,
+    MOST_STATES,
+    N_COLUMNS,
+    PAIR,
+    SIX,
+    VECTOR,
+    WEIGHTS,
+    WORD,
+    Tables,
+)
 from service.text import encode_normalised
 
 Integers = NDArray[np.int32]
@@ -62,10 +74,21 @@ class Scorer:
     ----------
     tables : mapping of str to ndarray
         The fields of `service.lookup.Tables`, as compiled by training.
+
+    Raises
+    ------
+    ModelError
+        They are for another number of topics.
     """
 
     def __init__(self, tables: Mapping[str, Any]) -> None:
         self.tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
+        if len(self.tables.bias) != N_COLUMNS:
+            # Compiled code would read beyond the ends of them.
+            raise ModelError(
+                f"the model has {len(self.tables.bias)} columns of weights, not {N_COLUMNS}; train "
+                "again with `make train`"
+            )
         self._counts: list[Integers] = []  # for calls to take and give back; all zero in here
         # Compiles, or loads what was compiled, before the first request.
         self.score([""])
@@ -85,7 +108,7 @@ class Scorer:
         -------
         Scores
         """
-        shape = len(texts), len(self.tables.bias) - 1
+        shape = len(texts), N_COLUMNS - 1
         scores = Scores(np.empty(shape), np.empty(shape), np.empty(len(texts)))
         if len(texts) <= _CHUNK:
             self._fill(texts, scores)
@@ -128,7 +151,6 @@ class Scorer:
             What each word and each pair of neighbouring words adds, per topic.
         """
         tables = self.tables
-        n_columns = len(tables.bias)
         found = lookup.find_words(np.frombuffer(text.encode("utf-8"), dtype=np.uint8), tables)
         word, vector, pair = found[:, WORD], found[:, VECTOR], found[:, PAIR]
 
@@ -136,7 +158,7 @@ class Scorer:
         shares = (damped / counts)[:, None]
         values = _rows(tables.word_values, word)
         norm = np.sqrt(np.sum(damped * shares[:, 0] * values[:, IDF] ** 2)) or 1.0
-        _, weights, linear = np.split(values, [WEIGHTS, WEIGHTS + n_columns], axis=1)
+        _, weights, linear = np.split(values, [WEIGHTS, WEIGHTS + N_COLUMNS], axis=1)
         words = weights * shares + linear
         for column in (FOUR, SIX):
             words += _rows(tables.prefix_weights, found[:, column])

@@ -53,7 +53,7 @@ def create_app(settings: Settings, current: CurrentModel | None = None) -> Flask
 
 def _secure(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
-    if (response.content_type or "").startswith("text/html"):
+    if response.mimetype == "text/html":
         for name, value in _PAGE_HEADERS.items():
             response.headers.setdefault(name, value)
     return response

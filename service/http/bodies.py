@@ -11,12 +11,12 @@ from service.http.problems import ProblemError
 
 
 def media_type(request: Request) -> str:
-    """Return the media type of a body that is neither compressed nor in other than UTF-8.
+    """Return the media type, in small letters, of a body that is plain UTF-8.
 
     Raises
     ------
     ProblemError
-        It is.
+        It is compressed or in another character set.
     """
     if request.environ.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise ProblemError(415, "The body must not be compressed.")
@@ -49,16 +49,16 @@ def read(request: Request, limit: int) -> bytes:
     Raises
     ------
     ProblemError
-        The body is larger, or shorter than announced.
+        The body is larger.
     """
     announced = request.content_length
     if announced is None:
         # Werkzeug's own limit cuts a body of unannounced length instead of refusing it.
-        received = bytearray()
-        while block := request.stream.read(limit + 1 - len(received)):
-            received += block
-        if len(received) <= limit:
-            return bytes(received)
+        body = bytearray()
+        while block := request.stream.read(limit + 1 - len(body)):
+            body += block
+        if len(body) <= limit:
+            return bytes(body)
     elif announced <= limit:
         return request.get_data(cache=False)
     raise ProblemError(413, f"The body may have at most {limit} bytes.")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from service.errors import ModelError
 from service.lookup import VECTOR, Floats, Tables, filter_of, find_words, table
 from service.scorer import Scorer
 
@@ -134,6 +135,11 @@ def test_texts_are_scored_alike_by_one_thread_and_by_many(scorer: Scorer) -> Non
     alone, together = scorer.score(texts), scorer.score(texts, threads=4)
     for expected, found in zip(alone, together, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_tables_for_another_number_of_topics_are_refused(scorer: Scorer) -> None:
+    with pytest.raises(ModelError, match="4 columns of weights, not 5"):
+        Scorer(scorer.tables._replace(bias=scorer.tables.bias[1:])._asdict())
 
 
 def test_two_terms_with_the_same_hash_are_refused() -> None:
