@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import ModelError
-from service.lookup import DECIMALS
 from service.scorer import Scorer
 from service.store import DEFAULT_FOLDER, NO_MODEL, Manifest, ModelStore
+from service.tables import DECIMALS
 from service.text import Span, normalise_aligned, split_paragraphs, word_spans
 
 MINIMUM_COVERAGE = 0.75  # below it a text is no English prose; news is above 0.8, French below 0.7
@@ -130,7 +130,8 @@ class Classifier:
     def __init__(self, manifest: Manifest, scorer: Scorer) -> None:
         self.manifest = manifest
         self._scorer = scorer
-        self._thresholds = tuple(manifest.thresholds.items())
+        self._topics = manifest.topics
+        self._limits = [manifest.thresholds[topic] for topic in manifest.topics]
 
     @classmethod
     def load(cls, models: Path = DEFAULT_FOLDER, version: str | None = None) -> Self:
@@ -246,14 +247,16 @@ class Classifier:
         coverage: float,
         explanation: dict[str, Explanation] | None,
     ) -> Result:
-        by_topic = dict(zip(self.manifest.topics, scores, strict=True))
-        topics = tuple(
-            [topic for topic, threshold in self._thresholds if by_topic[topic] >= threshold]
-        )
+        by_topic = dict(zip(self._topics, scores, strict=True))
+        topics = [
+            topic
+            for topic, score, threshold in zip(self._topics, scores, self._limits, strict=True)
+            if score >= threshold
+        ]
         if len(topics) > 1:
-            topics = _best_first({topic: by_topic[topic] for topic in topics})
+            topics.sort(key=by_topic.__getitem__, reverse=True)
         return Result(
-            topics,
+            tuple(topics),
             topics[0] if topics else None,
             by_topic,
             coverage,

@@ -1,154 +1,201 @@
-"""The compiled pass: cuts texts into words, hashes them, looks them up and sums their scores.
+"""The pass over the bytes, for numba to compile: cuts texts into words, looks them up, sums scores.
 
 Works on the bytes of normalised text in UTF-8, in which every byte above 127 is part of a word; an
-ASCII letter may be of either case. A term is known by a 64-bit hash: the table it stands in is
-entered by its lowest bits, and its highest 40 bits are compared. `table` refuses a vocabulary in
-which two terms cannot be told apart so; an unknown term is mistaken for a known one with a chance
-of about 1 in 10^12.
+ASCII letter may be of either case, and a digit counts as a zero. What the tables hold stands in
+`service.tables`; `service.machine` has this compiled and calls it.
 
 A text has a sum for each topic, and one for its carrying any topic at all::
 
-    bias + sum over words and pairs  (1 + log tf) weight     / |words|
-         + sum over prefixes         tf weight               / |words|
-         + sum over words            tf vector . direction   / |vectors|
+    bias + sum over words, pairs and prefixes of their weights / |words|
+         + sum over words of vector . direction / |vectors|
          + sum over states, the first `MOST_STATES` that are named, of weight of being the n-th
 
     logit = min(sum of the topic, slope * sum of any topic + intercept)
 
-where ``|words|`` is the Euclidean norm of the values ``(1 + log tf) idf`` of a text's words, and
-``|vectors|`` that of the sum of their vectors; idf, the weight of the kind of term and the slope of
-the calibration are part of the weights, so that the logit is that of the calibrated probability.
-No topic is thus likelier than that there is any.
+where ``|words|`` is the root of the sum of a text's squared idf, and ``|vectors|`` the Euclidean
+norm of the sum of its vectors; idf, the weight of the kind of term and the slope of the calibration
+are part of the weights, so that the logit is that of the calibrated probability. No topic is thus
+likelier than that there is any.
 
 The time goes into waiting for memory and into branches that the processor guesses wrongly. So a
-text is cut first, then looked up, then summed, each in a loop whose turns do not wait for one
-another; what belongs to a word lies together; and where a pair of words is mostly unknown, a small
-filter says so before the large table is asked.
-
-Everything is compiled by numba, once for each machine, and runs without Python's lock.
+text is cut first, then looked up and summed, each in a loop whose turns do not wait for one
+another; each loop asks for the memory that the next one needs; and as a pair of words is mostly
+unknown, a small filter says so before the large table is asked.
 """
 
-import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import carray, cfunc, njit, types  # type: ignore[attr-defined, unused-ignore]
+from numba.core.cgutils import get_or_insert_function
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from service.topics import TOPICS
+from service.tables import (
+    DECIMALS,
+    FILTER_BITS,
+    MOST_STATES,
+    N_COLUMNS,
+    N_DIMENSIONS,
+    N_FOUND,
+    N_RESULTS,
+    NUMBER,
+    PREFIX_LETTERS,
+    ROW_LENGTH,
+    SQUARE,
+    SUMS_ROOM,
+    TAG,
+    VECTOR_BITS,
+    WORD_ROOM,
+    Bytes,
+    Floats,
+    Tables,
+)
 
-# numba imports scipy for matrix products, which are not compiled here, and does without where it is
-# missing. That saves every start a quarter of a second and every worker 30 MB.
-_hidden = {} if "scipy" in sys.modules else {"scipy": None}
-sys.modules.update(_hidden)  # type: ignore[arg-type]
-try:
-    import numba.np.arraymath  # noqa: F401 - it is this module that looks for scipy, and only once
-    from numba import njit
-finally:
-    for _name in _hidden:
-        del sys.modules[_name]
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int32]
-Keys = NDArray[np.uint64]
+Longs = NDArray[np.uint64]
 Doubles = NDArray[np.float64]
+Function = TypeVar("Function", bound=Callable[..., object])
 
-# A column of weights for each topic, and a last one for any topic at all. The number is known when
-# the loops over them are compiled, which unrolls them.
-N_COLUMNS = len(TOPICS) + 1
-WORD, VECTOR, PAIR, FOUR, SIX = range(5)  # columns of what a text's words are found as
-IDF, STATE, WEIGHTS = range(3)  # columns of a word's values; linear weights follow the weights
-MOST_STATES = 4  # different ones that count; a text that names five says no more
-PREFIX_LETTERS = (4, 6)
-DECIMALS = 6  # of probabilities and coverage; finer than any difference that means something
+KEY, PAIR_KEY, START, CHOSEN, CANDIDATE = range(WORD_ROOM)  # what is noted of a word
+N_TABLES = len(Tables._fields)
 
 _UNITS = 10.0**DECIMALS
 _MIX = np.uint64(0xFF51AFD7ED558CCD)
 _PAIR = np.uint64(0x9E3779B97F4A7C15)
-_ROW = np.uint64(0xFFFFFF)  # bits of an entry that hold a row, plus one
-_TAG = ~_ROW  # bits of an entry that are those of the term's hash
-_FILTER_BITS = 20
-_TO_FILTER = np.uint64(64 - _FILTER_BITS)
+_TO_FILTER = np.uint64(64 - FILTER_BITS)
+_VECTOR = np.uint32((1 << VECTOR_BITS) - 1)
+_TO_STATE = np.uint32(VECTOR_BITS)
+_LOWEST = np.uint32(1)
+_ROW_BYTES = np.uint64(4 * ROW_LENGTH)
 _ONE, _THREE, _SEVEN, _EIGHT, _SHIFT = map(np.uint64, (1, 3, 7, 8, 32))
 
+# Where in the room they begin, in bytes.
+_PLAIN_SUMS = np.uint64(8 * (N_COLUMNS + 1))
+_STATES = _PLAIN_SUMS + np.uint64(8 * N_COLUMNS)
+_VECTOR_SUM = _STATES + np.uint64(8 * MOST_STATES)
+_WORDS = np.uint64(8 * SUMS_ROOM)
 
-class Tables(NamedTuple):
-    """A compiled model; numbers are 32-bit floats unless said.
+# Sums may be taken in any order, several numbers at a time; nothing is infinite here.
+_options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
-    There is a column of weights for each topic, and a last one for any topic at all.
+
+def _compiled(function: Function) -> Function:
+    return cast(Function, njit(forceinline=True, **_options)(function))
+
+
+def _called_with(n_arguments: int) -> Callable[[Function], Any]:
+    """Compile for calls from outside, with addresses and numbers of 64 bits."""
+    signature = types.int64(*[types.uint64] * n_arguments)
+    return cast(Callable[[Function], Any], cfunc(signature, **_options))
+
+
+def _classes() -> Bytes:
+    """Return what each byte counts as in a term, 0 for what parts words."""
+    classes = np.zeros(256, dtype=np.uint8)
+    for kept in (range(ord("a"), ord("z") + 1), range(128, 256)):
+        classes[kept] = kept
+    classes[ord("A") : ord("Z") + 1] = classes[ord("a") : ord("z") + 1]
+    classes[ord("0") : ord("9") + 1] = ord("0")
+    return classes
+
+
+_CLASSES = _classes()
+_CODE_SIGNS = np.zeros(256, dtype=np.bool_)
+_CODE_SIGNS[[*b"_={}[]\\|<>^~+*(."]] = True  # the last two only in some places
+_OPENING, _DOT, _LINE = b"(._"
+
+
+def _pointer_code(_: Any, address: Any) -> Any:
+    def code(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], ir.PointerType(ir.IntType(8)))
+
+    return types.voidptr(address), code
+
+
+def _fetch_code(_: Any, address: Any) -> Any:
+    def code(context: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        place, number = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place, number, number, number])
+        prefetch = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
+        # To read, soon and often, data.
+        builder.call(prefetch, [builder.inttoptr(arguments[0], place), *map(number, (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(address), code
+
+
+_pointer: Any = intrinsic(_pointer_code)
+_fetch: Any = intrinsic(_fetch_code)  # asks for the memory at an address without waiting for it
+
+
+@_compiled
+def _array(address: np.uint64, shape: Any, kind: Any) -> Any:
+    return carray(_pointer(address), shape, kind)
+
+
+class Terms(NamedTuple):
+    """A table of terms.
 
     Attributes
     ----------
-    word_entries, pair_entries, prefix_entries : ndarray of uint64
-        Open-addressing tables of all words that have a weight or a vector, of all pairs of words
-        and of all prefixes, as `table` builds them.
-    pair_filter : ndarray of uint8
-        What `filter_of` builds of the pairs' table.
-    word_values : ndarray of shape (n_words, 2 + 2 * N_COLUMNS)
-        A word's idf, 0 where it has a vector only; the number of the state that it names, 0 for
-        none; its weights; and the sums of the weights of its prefixes, so that only unknown words
-        look theirs up.
-    pair_weights : ndarray of shape (n_pairs, N_COLUMNS)
-    prefix_weights : ndarray of shape (n_prefixes, N_COLUMNS)
-    state_weights : ndarray of shape (MOST_STATES, N_COLUMNS)
-        What the first mention of a text's n-th state adds.
-    vectors : ndarray of shape (n_words, n_dimensions)
-        Zeros for a word that has none. Fastest with a multiple of 16 dimensions.
-    directions : ndarray of shape (N_COLUMNS, n_dimensions)
-    bias : ndarray of shape (N_COLUMNS,)
-    caps : ndarray of shape (2, n_topics)
-        Slopes and intercepts by which the sum of any topic becomes the highest logit of each.
+    values : ndarray of float32, shape (n_rows, ROW_LENGTH)
+    numbers : ndarray of uint32, shape (n_rows, ROW_LENGTH)
+        The same memory.
+    address : int
+        Of the same memory.
     """
 
-    word_entries: Keys
-    pair_entries: Keys
-    prefix_entries: Keys
-    pair_filter: Bytes
-    word_values: Floats
-    pair_weights: Floats
-    prefix_weights: Floats
-    state_weights: Floats
-    vectors: Floats
-    directions: Floats
-    bias: Floats
-    caps: Floats
+    values: Floats
+    numbers: NDArray[np.uint32]
+    address: np.uint64
 
 
-Function = TypeVar("Function", bound=Callable[..., object])
+class Room(NamedTuple):
+    """Room for one text.
+
+    Attributes
+    ----------
+    words : ndarray of uint64, shape (n_words, WORD_ROOM)
+        Of a word, its hash, that of its pair with the word before it, and where it begins; then two
+        columns for those that a loop goes on with.
+    sums : ndarray of float64, shape (N_COLUMNS + 1,)
+        What is divided by the norm of the words, and the square of that.
+    plain_sums : ndarray of float64, shape (N_COLUMNS,)
+    states : ndarray of uint64, shape (MOST_STATES,)
+        Those that the text names.
+    vector : ndarray of int32, shape (N_DIMENSIONS,)
+    """
+
+    words: Longs
+    sums: Doubles
+    plain_sums: Doubles
+    states: Longs
+    vector: NDArray[np.int32]
 
 
-def _compiled(function: Function, *, nogil: bool = True) -> Function:
-    # Sums may be taken in any order, several numbers at a time; nothing is infinite here.
-    compiler = partial(
-        njit, nogil=nogil, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+@_compiled
+def _terms(model: Longs, table: int) -> Terms:
+    address = model[2 * table]
+    shape = np.int64(model[2 * table + 1]), ROW_LENGTH
+    return Terms(
+        _array(address, shape, np.float32),
+        _array(address, shape, np.uint32),
+        address,
     )
-    try:
-        return cast(Function, compiler(cache=True)(function))
-    except RuntimeError:  # neither the package nor the home folder can be written
-        return cast(Function, compiler()(function))
 
 
-def _classes() -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """Return what each byte counts as in a term, 0 for what parts words, with and without digits.
-
-    In the second, digits count as zeros and are marked by `_DIGIT`.
-    """
-    exact = np.zeros(256, dtype=np.uint16)
-    for kept in (range(ord("a"), ord("z") + 1), range(ord("0"), ord("9") + 1), range(128, 256)):
-        exact[kept] = kept
-    exact[ord("A") : ord("Z") + 1] = exact[ord("a") : ord("z") + 1]
-    shape = exact.copy()
-    shape[ord("1") : ord("9") + 1] = ord("0") | _DIGIT
-    return exact, shape
-
-
-_DIGIT = 256
-_EXACT, _SHAPE = _classes()
-_DAMPED = 1 + np.log(np.maximum(1, np.arange(256)))  # by tf; most are small
-_CODE_SIGNS = np.zeros(256, dtype=np.bool_)
-_CODE_SIGNS[[*b"_={}[]\\|<>^~+*(."]] = True  # the last two only in some places
+@_compiled
+def _room(address: np.uint64, n_bytes: int) -> Room:
+    n_words = n_bytes // 2 + 1  # each takes a byte and a separator at least
+    return Room(
+        _array(address + _WORDS, (n_words, WORD_ROOM), np.uint64),
+        _array(address, N_COLUMNS + 1, np.float64),
+        _array(address + _PLAIN_SUMS, N_COLUMNS, np.float64),
+        _array(address + _STATES, MOST_STATES, np.uint64),
+        _array(address + _VECTOR_SUM, N_DIMENSIONS, np.int32),
+    )
 
 
 @_compiled
@@ -158,17 +205,12 @@ def _mixed(state: np.uint64) -> np.uint64:
 
 
 @_compiled
-def _key_of_pair(first: np.uint64, second: np.uint64) -> np.uint64:
-    return _mixed(first * _PAIR + second)
-
-
-@_compiled
-def _key(data: Bytes, start: int, end: int, classes: NDArray[np.uint16]) -> np.uint64:
-    """Hash a word, eight bytes at a time; `cut` does the same."""
+def _key(data: Bytes, start: int, end: int) -> np.uint64:
+    """Hash the beginning of a word, eight bytes at a time, as `cut` does whole words."""
     state = group = np.uint64(0)
     size = 0
     for place in range(start, end):
-        group = (group << _EIGHT) | np.uint64(classes[data[place]] & 255)
+        group = (group << _EIGHT) | np.uint64(_CLASSES[data[place]])
         size += 1
         if size == 8:
             state = _mixed(state ^ group)
@@ -178,88 +220,30 @@ def _key(data: Bytes, start: int, end: int, classes: NDArray[np.uint16]) -> np.u
 
 
 @_compiled
-def _hash_terms(data: Bytes, offsets: NDArray[np.int64]) -> Keys:
-    keys = np.empty(len(offsets) - 1, dtype=np.uint64)
-    for term in range(len(keys)):
-        start, end = offsets[term], offsets[term + 1]
-        gap = start
-        while gap < end and data[gap] != 32:
-            gap += 1
-        keys[term] = _key(data, start, gap, _EXACT)
-        if gap < end:
-            keys[term] = _key_of_pair(keys[term], _key(data, gap + 1, end, _EXACT))
-    return keys
-
-
-def table(terms: Sequence[str]) -> Keys:
-    """Build an open-addressing table of terms, at most half full.
-
-    Parameters
-    ----------
-    terms : sequence of str
-        Words, prefixes, or pairs with a space between the words.
-
-    Returns
-    -------
-    ndarray of uint64
-        The 40 highest bits of a term's hash, then its place among the terms, counted from 1; or 0.
-
-    Raises
-    ------
-    ValueError
-        Two terms cannot be told apart by their hashes, or there are more than 16 million.
-    """
-    if len(terms) >= _ROW:
-        raise ValueError(f"a table holds at most {_ROW} terms")
-    encoded = [term.encode("utf-8") for term in terms]
-    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    keys = _hash_terms(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets)
-    entries = np.zeros(2 << max(1, len(terms)).bit_length(), dtype=np.uint64)
-    if not _fill(keys, entries):
-        raise ValueError("two terms of the vocabulary have the same hash")
-    return entries
+def _first_row(key: np.uint64, terms: Terms) -> np.uint64:
+    return key & np.uint64(len(terms.numbers) - 1)
 
 
 @_compiled
-def _fill(keys: Keys, entries: Keys) -> bool:
-    mask = np.uint64(len(entries) - 1)
-    for row in range(len(keys)):
-        place = keys[row] & mask
-        while entries[place] != 0:
-            if (entries[place] ^ keys[row]) & _TAG == 0:
-                return False
-            place = (place + _ONE) & mask
-        entries[place] = (keys[row] & _TAG) | np.uint64(row + 1)
-    return True
-
-
-def filter_of(entries: Keys) -> Bytes:
-    """Build the filter of a table: which values the first bits of its hashes take.
-
-    Parameters
-    ----------
-    entries : ndarray of uint64
-        What `table` returned.
-
-    Returns
-    -------
-    ndarray of uint8
-        A bit for each value.
-    """
-    bits = np.zeros(1 << _FILTER_BITS, dtype=np.bool_)
-    bits[entries[entries != 0] >> _TO_FILTER] = True
-    return np.packbits(bits, bitorder="little")
+def _find(key: np.uint64, terms: Terms) -> np.int64:
+    tag = np.uint32(key >> _SHIFT) | _LOWEST
+    row = _first_row(key, terms)
+    while terms.numbers[row, TAG] != 0:
+        if terms.numbers[row, TAG] == tag:
+            return np.int64(row)
+        row = _first_row(row + _ONE, terms)
+    return np.int64(-1)
 
 
 @_compiled
-def _find(key: np.uint64, entries: Keys) -> np.int32:
-    mask = np.uint64(len(entries) - 1)
-    place = key & mask
-    while entries[place] != 0:
-        if (entries[place] ^ key) & _TAG == 0:
-            return np.int32(entries[place] & _ROW) - np.int32(1)
-        place = (place + _ONE) & mask
-    return np.int32(-1)
+def _fetch_row(key: np.uint64, terms: Terms) -> None:
+    _fetch(terms.address + _first_row(key, terms) * _ROW_BYTES)
+
+
+@_compiled
+def _add(row: np.int64, terms: Terms, n_columns: int, sums: Doubles) -> None:
+    for column in range(n_columns):
+        sums[column] += terms.values[row, column]
 
 
 @_compiled
@@ -270,9 +254,9 @@ def _is_letter(byte: np.uint8) -> bool:
 @_compiled
 def _is_code_sign(data: Bytes, place: int, start: int, end: int) -> bool:
     byte = data[place]
-    if byte == ord("("):  # of a call
-        return place > start and (_EXACT[data[place - 1]] != 0 or data[place - 1] == 95)
-    if byte == ord("."):  # of a dotted name
+    if byte == _OPENING:  # of a call
+        return place > start and (_CLASSES[data[place - 1]] != 0 or data[place - 1] == _LINE)
+    if byte == _DOT:  # of a dotted name
         return (
             place >= start + 2
             and place + 2 < end
@@ -284,43 +268,8 @@ def _is_code_sign(data: Bytes, place: int, start: int, end: int) -> bool:
     return True
 
 
-class Words(NamedTuple):
-    """Room for the words of one text.
-
-    Attributes
-    ----------
-    keys : ndarray of uint64, shape (n, 3)
-        Hashes in the columns `WORD` (its digits taken as zeros), `VECTOR` (as it is) and `PAIR`
-        (with the word before it).
-    starts : ndarray of int64, shape (n,)
-        Where each begins.
-    found : ndarray of int32, shape (n, 5)
-        Rows in the tables, -1 for none, in the columns `WORD`, `VECTOR`, `PAIR`, `FOUR` and `SIX`
-        (letters of a prefix). Only unknown words are looked up by their prefixes.
-    chosen : ndarray of int32, shape (n,)
-        Those that a loop goes on with.
-    """
-
-    keys: Keys
-    starts: NDArray[np.int64]
-    found: Integers
-    chosen: Integers
-
-
 @_compiled
-def room(n_bytes: int) -> Words:
-    """Make room for the words of a text, each of which takes a byte and a separator at least."""
-    n_words = n_bytes // 2 + 1
-    return Words(
-        np.empty((n_words, 3), dtype=np.uint64),
-        np.empty(n_words, dtype=np.int64),
-        np.empty((n_words, 5), dtype=np.int32),
-        np.empty(n_words, dtype=np.int32),
-    )
-
-
-@_compiled
-def cut(data: Bytes, start: int, end: int, words: Words) -> tuple[int, int]:
+def cut(data: Bytes, start: int, end: int, words: Longs) -> tuple[int, int]:
     """Cut a text into words, and hash them and their pairs.
 
     Parameters
@@ -328,8 +277,8 @@ def cut(data: Bytes, start: int, end: int, words: Words) -> tuple[int, int]:
     data : ndarray of uint8
     start, end : int
         Where the text stands in it.
-    words : Words
-        Its `keys` and `starts` are filled.
+    words : ndarray of uint64, shape (n_words, WORD_ROOM)
+        Its columns `KEY`, `PAIR_KEY` and `START` are filled.
 
     Returns
     -------
@@ -337,306 +286,144 @@ def cut(data: Bytes, start: int, end: int, words: Words) -> tuple[int, int]:
     n_signs : int
         Signs that source code is full of and prose does without.
     """
-    keys, starts = words.keys, words.starts
     n_words = n_signs = 0
     before = state = group = np.uint64(0)
-    seen = size = 0
-    first = start
+    size = length = 0
     for place in range(start, end + 1):
-        kind = _SHAPE[data[place]] if place < end else np.uint16(0)
+        kind = _CLASSES[data[place]] if place < end else np.uint8(0)
         if kind != 0:
-            group = (group << _EIGHT) | np.uint64(kind & 255)
-            seen |= int(kind)
+            group = (group << _EIGHT) | np.uint64(kind)
+            length += 1
             size += 1
             if size == 8:
                 state = _mixed(state ^ group)
                 group = np.uint64(0)
                 size = 0
             continue
-        if seen != 0:
+        if length != 0:
             key = _mixed((state ^ group) * _MIX)
-            keys[n_words, WORD] = keys[n_words, VECTOR] = key
-            if seen & _DIGIT:
-                keys[n_words, VECTOR] = _key(data, first, place, _EXACT)
-            keys[n_words, PAIR] = _key_of_pair(before, key)
-            starts[n_words] = first
+            words[n_words, KEY] = key
+            words[n_words, PAIR_KEY] = _mixed(before * _PAIR + key)
+            words[n_words, START] = place - length
             before = key
             state = group = np.uint64(0)
-            seen = size = 0
+            size = length = 0
             n_words += 1
         if place < end and _CODE_SIGNS[data[place]]:
             n_signs += _is_code_sign(data, place, start, end)
-        first = place + 1
     return n_words, n_signs
 
 
 @_compiled
-def look_up(data: Bytes, end: int, n_words: int, tables: Tables, words: Words) -> None:
-    """Look up the words, pairs and prefixes of a text that has been cut.
-
-    Parameters
-    ----------
-    data : ndarray of uint8
-    end : int
-        Where the text ends in it.
-    n_words : int
-        How many words it has.
-    tables : Tables
-    words : Words
-        Its `found` is filled.
-    """
-    keys, found, candidates = words.keys, words.found, words.chosen
-    pair_filter, word_entries, pair_entries = (
-        tables.pair_filter,
-        tables.word_entries,
-        tables.pair_entries,
-    )
-    n_candidates = 0
-    for word in range(n_words):
-        found[word, PAIR] = found[word, FOUR] = found[word, SIX] = -1
-        bit = keys[word, PAIR] >> _TO_FILTER
-        candidates[n_candidates] = word
-        n_candidates += (pair_filter[bit >> _THREE] >> np.uint8(bit & _SEVEN)) & 1
-    for candidate in range(n_candidates):
-        word = candidates[candidate]
-        found[word, PAIR] = _find(keys[word, PAIR], pair_entries)
-    if n_words:
-        found[0, PAIR] = -1  # there is no word before the first
-    for word in range(n_words):
-        row = _find(keys[word, WORD], word_entries)
-        found[word, WORD] = found[word, VECTOR] = row
-        if keys[word, VECTOR] != keys[word, WORD]:
-            found[word, VECTOR] = _find(keys[word, VECTOR], word_entries)
-        if row < 0:
-            _look_up_prefixes(data, words.starts[word], end, tables, found, word)
+def _choose_pairs(n_words: int, pair_filter: Bytes, pairs: Terms, words: Longs) -> int:
+    """Note the words whose pair with the word before them may be known, and count them."""
+    n_chosen = 0
+    for word in range(1, n_words):
+        bit = words[word, PAIR_KEY] >> _TO_FILTER
+        words[n_chosen, CANDIDATE] = word
+        n_chosen += (pair_filter[bit >> _THREE] >> np.uint8(bit & _SEVEN)) & 1
+    for candidate in range(n_chosen):
+        _fetch_row(words[words[candidate, CANDIDATE], PAIR_KEY], pairs)
+    return n_chosen
 
 
 @_compiled
-def _look_up_prefixes(
-    data: Bytes, start: int, end: int, tables: Tables, found: Integers, word: int
-) -> None:
+def _find_prefixes(data: Bytes, start: int, end: int, prefixes: Terms) -> tuple[np.int64, np.int64]:
+    """Find the two prefixes of the word that begins at a place."""
+    four = six = np.int64(-1)
     letters = 0
     for place in range(start, end):
-        if _SHAPE[data[place]] == 0:
-            return
+        if _CLASSES[data[place]] == 0:
+            break
         if data[place] & 0xC0 != 0x80:  # not the rest of a letter of several bytes
             letters += 1
             if letters == PREFIX_LETTERS[0] + 1:
-                found[word, FOUR] = _find(_key(data, start, place, _SHAPE), tables.prefix_entries)
+                four = _find(_key(data, start, place), prefixes)
             elif letters == PREFIX_LETTERS[1] + 1:
-                found[word, SIX] = _find(_key(data, start, place, _SHAPE), tables.prefix_entries)
-                return
-
-
-@_compiled
-def _damped(tf: int) -> float:
-    return float(_DAMPED[tf] if tf < len(_DAMPED) else 1 + np.log(tf))
-
-
-@_compiled
-def _sum_terms(n_words: int, tables: Tables, words: Words, counts: Integers, sums: Doubles) -> None:
-    """Sum what words, pairs and prefixes add, divided by the norm of the words.
-
-    Each occurrence of a term that is damped by its tf adds an equal share.
-    """
-    found = words.found
-    n_rows = len(tables.word_values)
-    word_counts, pair_counts = counts[:n_rows], counts[n_rows:]
-    for word in range(n_words):
-        if found[word, WORD] >= 0:
-            word_counts[found[word, WORD]] += 1
-    sums[:] = 0
-    squares = _sum_words(n_words, tables, found, word_counts, sums)
-    _sum_pairs(n_words, tables.pair_weights, words, word_counts, pair_counts, sums)
-    if squares > 0:
-        sums /= np.sqrt(squares)
-    for word in range(n_words):
-        if found[word, WORD] >= 0:
-            word_counts[found[word, WORD]] = 0
+                six = _find(_key(data, start, place), prefixes)
+                break
+    return four, six
 
 
 @_compiled
 def _sum_words(
-    n_words: int, tables: Tables, found: Integers, counts: Integers, sums: Doubles
-) -> float:
-    """Add what words and prefixes add, and return the square of the words' norm."""
-    values, prefix_weights = tables.word_values, tables.prefix_weights
-    squares = 0.0
-    for word in range(n_words):
-        row = found[word, WORD]
-        if row >= 0:
-            damped = _damped(counts[row])
-            share = damped / counts[row]
-            squares += damped * share * values[row, IDF] ** 2
-            for column in range(N_COLUMNS):
-                sums[column] += (
-                    share * values[row, WEIGHTS + column]
-                    + values[row, WEIGHTS + N_COLUMNS + column]
-                )
-            continue
-        for letters in (FOUR, SIX):
-            row = found[word, letters]
-            if row >= 0:
-                for column in range(N_COLUMNS):
-                    sums[column] += prefix_weights[row, column]
-    return squares
-
-
-@_compiled
-def _sum_pairs(
+    data: Bytes,
+    end: int,
     n_words: int,
-    weights: Floats,
-    words: Words,
-    word_counts: Integers,
-    counts: Integers,
-    sums: Doubles,
-) -> None:
-    found, chosen = words.found, words.chosen
-    n_pairs = 0
-    for word in range(n_words):
-        chosen[n_pairs] = word
-        n_pairs += found[word, PAIR] >= 0
-    n_repeated = 0
-    for pair in range(n_pairs):
-        word = chosen[pair]
-        row = found[word, PAIR]
-        if word_counts[found[word, WORD]] == 1:  # no pair comes twice whose word comes once
-            for column in range(N_COLUMNS):
-                sums[column] += weights[row, column]
-        else:
-            chosen[n_repeated] = row
-            n_repeated += 1
-            counts[row] += 1
-    for pair in range(n_repeated):
-        row = chosen[pair]
-        share = _damped(counts[row]) / counts[row]
-        for column in range(N_COLUMNS):
-            sums[column] += share * weights[row, column]
-    for pair in range(n_repeated):
-        counts[chosen[pair]] = 0
-
-
-@_compiled
-def find_states(found: Integers, tables: Tables, mentions: Integers) -> int:
-    """Find the words that are the first to name a state.
-
-    Parameters
-    ----------
-    found : ndarray of int32, shape (n_words, 5)
-        Of the words of one text.
-    tables : Tables
-    mentions : ndarray of int32, shape (at least `MOST_STATES` or n_words,)
-        Its beginning is filled with the places of those words, in order.
+    known: Terms,
+    prefixes: Terms,
+    state_weights: Floats,
+    room: Room,
+) -> tuple[int, int]:
+    """Add what words, their prefixes and the states that they name add.
 
     Returns
     -------
-    int
-        How many there are, at most `MOST_STATES`.
+    n_known : int
+        Words that are known.
+    n_vectors : int
+        Rows of vectors, plus one, that stand in the column `CHOSEN`.
     """
-    values = tables.word_values
-    n_states = 0
-    for word in range(len(found)):
-        row = found[word, WORD]
-        if row < 0 or values[row, STATE] == 0:
+    words, states = room.words, room.states
+    n_known = n_vectors = n_states = 0
+    for word in range(n_words):
+        row = _find(words[word, KEY], known)
+        if row < 0:
+            for prefix in _find_prefixes(data, words[word, START], end, prefixes):
+                if prefix >= 0:
+                    _add(prefix, prefixes, N_COLUMNS, room.sums)
             continue
-        known = False
-        for earlier in range(n_states):
-            known |= values[found[mentions[earlier], WORD], STATE] == values[row, STATE]
-        if not known:
-            mentions[n_states] = word
-            n_states += 1
-            if n_states == MOST_STATES:
-                break
-    return n_states
+        n_known += 1
+        _add(row, known, N_COLUMNS + 1, room.sums)
+        number = known.numbers[row, NUMBER]
+        words[n_vectors, CHOSEN] = number & _VECTOR
+        n_vectors += (number & _VECTOR) != 0
+        state = number >> _TO_STATE
+        if state != 0 and n_states < MOST_STATES:
+            new = True
+            for earlier in range(n_states):
+                new &= states[earlier] != state
+            if new:
+                for column in range(N_COLUMNS):
+                    room.plain_sums[column] += state_weights[n_states, column]
+                states[n_states] = state
+                n_states += 1
+    return n_known, n_vectors
 
 
 @_compiled
-def _sum_vectors(n_words: int, tables: Tables, words: Words, total: Doubles, sums: Doubles) -> None:
+def _sum_vectors(n_vectors: int, vectors: NDArray[np.int8], directions: Floats, room: Room) -> None:
     """Project the sum of the vectors, scaled to unit length, and add it to the sums."""
-    rows, vectors, directions = words.chosen, tables.vectors, tables.directions
-    n_dimensions = len(total)
-    n_rows = 0
-    for word in range(n_words):
-        rows[n_rows] = words.found[word, VECTOR]
-        n_rows += rows[n_rows] >= 0
+    words, total, sums = room.words, room.vector, room.plain_sums
     total[:] = 0
-    n_fours = n_rows // 4 * 4
-    for row in range(0, n_fours, 4):  # four at a time, as the total comes and goes for each
-        first, second, third, fourth = rows[row], rows[row + 1], rows[row + 2], rows[row + 3]
-        for dimension in range(n_dimensions):
-            total[dimension] += (vectors[first, dimension] + vectors[second, dimension]) + (
-                vectors[third, dimension] + vectors[fourth, dimension]
+    n_fours = n_vectors // 4 * 4
+    for word in range(0, n_fours, 4):  # four at a time, as the total comes and goes for each
+        first, second, third, fourth = (
+            words[word, CHOSEN] - _ONE,
+            words[word + 1, CHOSEN] - _ONE,
+            words[word + 2, CHOSEN] - _ONE,
+            words[word + 3, CHOSEN] - _ONE,
+        )
+        for dimension in range(N_DIMENSIONS):
+            total[dimension] += (
+                np.int32(vectors[first, dimension])
+                + np.int32(vectors[second, dimension])
+                + np.int32(vectors[third, dimension])
+                + np.int32(vectors[fourth, dimension])
             )
-    for row in range(n_fours, n_rows):
-        for dimension in range(n_dimensions):
-            total[dimension] += vectors[rows[row], dimension]
+    for word in range(n_fours, n_vectors):
+        for dimension in range(N_DIMENSIONS):
+            total[dimension] += np.int32(vectors[words[word, CHOSEN] - _ONE, dimension])
     squares = 0.0
-    for dimension in range(n_dimensions):
-        squares += total[dimension] * total[dimension]
+    for dimension in range(N_DIMENSIONS):
+        squares += np.float64(total[dimension]) * np.float64(total[dimension])
     if squares > 0:
         length = np.sqrt(squares)
         for column in range(N_COLUMNS):
             projection = 0.0
-            for dimension in range(n_dimensions):
-                projection += total[dimension] * directions[column, dimension]
+            for dimension in range(N_DIMENSIONS):
+                projection += np.float64(total[dimension]) * directions[column, dimension]
             sums[column] += projection / length
-
-
-@_compiled
-def score(
-    data: Bytes,
-    offsets: NDArray[np.int64],
-    tables: Tables,
-    counts: Integers,
-    logits: Doubles,
-    probabilities: Doubles,
-    coverage: Doubles,
-) -> None:
-    """Score texts.
-
-    Parameters
-    ----------
-    data : ndarray of uint8
-        The texts, one after the other.
-    offsets : ndarray of int64, shape (n_texts + 1,)
-        Where each begins, and where the last one ends.
-    tables : Tables
-    counts : ndarray of int32, shape (n_words + n_pairs,)
-        All zero, before and after; nobody else may use them meanwhile.
-    logits, probabilities : ndarray of shape (n_texts, n_topics)
-        Are filled; probabilities are rounded to `DECIMALS`.
-    coverage : ndarray of shape (n_texts,)
-        Is filled with the rounded share of known words among all words and signs of source code.
-    """
-    longest = 0
-    for text in range(len(logits)):
-        longest = max(longest, offsets[text + 1] - offsets[text])
-    words = room(longest)
-    total = np.empty(tables.directions.shape[1])
-    sums = np.empty(N_COLUMNS)
-    for text in range(len(logits)):
-        end = offsets[text + 1]
-        n_words, n_signs = cut(data, offsets[text], end, words)
-        look_up(data, end, n_words, tables, words)
-        _sum_terms(n_words, tables, words, counts, sums)
-        for state in range(find_states(words.found[:n_words], tables, words.chosen)):
-            for column in range(N_COLUMNS):
-                sums[column] += tables.state_weights[state, column]
-        _sum_vectors(n_words, tables, words, total, sums)
-        any_topic = tables.bias[-1] + sums[-1]
-        for topic in range(N_COLUMNS - 1):
-            cap = tables.caps[0, topic] * any_topic + tables.caps[1, topic]
-            logit = min(tables.bias[topic] + sums[topic], cap)
-            logits[text, topic] = logit
-            probabilities[text, topic] = _rounded(1 / (1 + np.exp(-logit)))
-        n_known = _count_known(n_words, tables, words)
-        coverage[text] = _rounded(n_known / max(1, n_words + n_signs))
-
-
-@partial(_compiled, nogil=False)
-def score_few(*arguments: Any) -> None:
-    """Do the same as `score` under Python's lock; to give and get that takes longer than a text."""
-    score(*arguments)
 
 
 @_compiled
@@ -644,34 +431,85 @@ def _rounded(share: float) -> float:
     return float(np.rint(share * _UNITS) / _UNITS)
 
 
-@_compiled
-def _count_known(n_words: int, tables: Tables, words: Words) -> int:
-    """Count the words that have a vector or a weight of their own, or whose shape has a weight."""
-    found = words.found
-    n_known = 0
-    for word in range(n_words):
-        n_known += found[word, VECTOR] >= 0 or (
-            found[word, WORD] >= 0 and tables.word_values[found[word, WORD], IDF] > 0
+@_called_with(6)
+def score(
+    data: np.uint64,
+    offsets: np.uint64,
+    n_texts: np.uint64,
+    model: np.uint64,
+    room: np.uint64,
+    results: np.uint64,
+) -> int:
+    """Score texts; see `service.machine.Pass.score`."""
+    ends = _array(offsets, np.int64(n_texts) + 1, np.int64)
+    text_bytes = _array(data, ends[n_texts], np.uint8)
+    rows = _array(results, (np.int64(n_texts), N_RESULTS), np.float64)
+    tables = _array(model, 2 * N_TABLES, np.uint64)
+    words, pairs, prefixes = _terms(tables, 0), _terms(tables, 1), _terms(tables, 2)
+    pair_filter = _array(tables[6], 1 << FILTER_BITS >> 3, np.uint8)
+    state_weights = _array(tables[8], (MOST_STATES, N_COLUMNS), np.float32)
+    vectors = _array(tables[10], (np.int64(tables[11]), N_DIMENSIONS), np.int8)
+    directions = _array(tables[12], (N_COLUMNS, N_DIMENSIONS), np.float32)
+    bias = _array(tables[14], N_COLUMNS, np.float32)
+    caps = _array(tables[16], (2, N_COLUMNS - 1), np.float32)
+    for text in range(len(rows)):
+        start, end = ends[text], ends[text + 1]
+        space = _room(room, end - start)
+        space.sums[:] = 0
+        space.plain_sums[:] = 0
+        n_words, n_signs = cut(text_bytes, start, end, space.words)
+        for word in range(n_words):
+            _fetch_row(space.words[word, KEY], words)
+            _fetch(tables[6] + (space.words[word, PAIR_KEY] >> _TO_FILTER >> _THREE))
+        n_pairs = _choose_pairs(n_words, pair_filter, pairs, space.words)
+        n_known, n_vectors = _sum_words(
+            text_bytes, end, n_words, words, prefixes, state_weights, space
         )
-    return n_known
+        for vector in range(n_vectors):
+            _fetch(tables[10] + (space.words[vector, CHOSEN] - _ONE) * np.uint64(N_DIMENSIONS))
+        for pair in range(n_pairs):
+            row = _find(space.words[space.words[pair, CANDIDATE], PAIR_KEY], pairs)
+            if row >= 0:
+                _add(row, pairs, N_COLUMNS, space.sums)
+        _sum_vectors(n_vectors, vectors, directions, space)
+        norm = np.sqrt(space.sums[SQUARE]) if space.sums[SQUARE] > 0 else 1.0
+        any_topic = bias[-1] + space.sums[N_COLUMNS - 1] / norm + space.plain_sums[-1]
+        for topic in range(N_COLUMNS - 1):
+            own = bias[topic] + space.sums[topic] / norm + space.plain_sums[topic]
+            logit = min(own, caps[0, topic] * any_topic + caps[1, topic])
+            rows[text, topic] = logit
+            rows[text, N_COLUMNS - 1 + topic] = _rounded(1 / (1 + np.exp(-logit)))
+        rows[text, N_RESULTS - 1] = _rounded(n_known / max(1, n_words + n_signs))
+    return len(rows)
 
 
-@_compiled
-def find_words(data: Bytes, tables: Tables) -> Integers:
-    """Look up the words of one text.
+@_called_with(5)
+def find(
+    data: np.uint64, n_bytes: np.uint64, model: np.uint64, room: np.uint64, found: np.uint64
+) -> int:
+    """Look up the words of one text; see `service.machine.Pass.find`."""
+    text_bytes = _array(data, np.int64(n_bytes), np.uint8)
+    end = len(text_bytes)
+    words = _room(room, end).words
+    rows = _array(found, (len(words), N_FOUND), np.int64)
+    tables = _array(model, 2 * N_TABLES, np.uint64)
+    known, pairs, prefixes = _terms(tables, 0), _terms(tables, 1), _terms(tables, 2)
+    n_words, _ = cut(text_bytes, 0, end, words)
+    for word in range(n_words):
+        rows[word, 0] = _find(words[word, KEY], known)
+        rows[word, 1] = _find(words[word, PAIR_KEY], pairs) if word > 0 else np.int64(-1)
+        rows[word, 2] = rows[word, 3] = -1
+        if rows[word, 0] < 0:
+            rows[word, 2], rows[word, 3] = _find_prefixes(
+                text_bytes, words[word, START], end, prefixes
+            )
+    return n_words
 
-    Parameters
-    ----------
-    data : ndarray of uint8
-        The text.
-    tables : Tables
 
-    Returns
-    -------
-    ndarray of int32, shape (n_words, 5)
-        Rows in the tables, -1 for none; see `Words`.
-    """
-    words = room(len(data))
-    n_words, _ = cut(data, 0, len(data), words)
-    look_up(data, len(data), n_words, tables, words)
-    return words.found[:n_words]
+@_called_with(3)
+def hash_words(data: np.uint64, n_bytes: np.uint64, room: np.uint64) -> int:
+    """Cut and hash the words of one text; see `service.machine.Pass.hash_words`."""
+    text_bytes = _array(data, np.int64(n_bytes), np.uint8)
+    end = len(text_bytes)
+    n_words, _ = cut(text_bytes, 0, end, _room(room, end).words)
+    return n_words

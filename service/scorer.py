@@ -1,5 +1,6 @@
 """The compiled model: scores texts, and takes a score apart word by word."""
 
+from array import array
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,27 +10,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service import lookup
+from service import machine
 from service.errors import ModelError
-from service.lookup import (
-    FOUR,
-    IDF,
+from service.tables import (
     MOST_STATES,
     N_COLUMNS,
-    PAIR,
-    SIX,
-    VECTOR,
-    WEIGHTS,
-    WORD,
+    N_RESULTS,
+    NUMBER,
+    SQUARE,
+    VECTOR_BITS,
     Tables,
 )
 from service.text import encode_normalised
 
-Integers = NDArray[np.int32]
+Integers = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 _CHUNK = 500  # texts; their bytes stay in the processor's cache
 _FEW = 5  # texts
+_TOPICS = N_COLUMNS - 1
 
 
 class Scores(NamedTuple):
@@ -40,7 +39,7 @@ class Scores(NamedTuple):
     logits : ndarray of shape (n_texts, n_topics)
         Of the calibrated probabilities.
     probabilities : ndarray of shape (n_texts, n_topics)
-        Calibrated, in [0, 1], rounded to `service.lookup.DECIMALS`.
+        Calibrated, in [0, 1], rounded to `service.tables.DECIMALS`.
     coverage : ndarray of shape (n_texts,)
         Rounded share of known words, in [0, 1]; 0 for a text without words. Signs that source code
         is full of and prose does without count as unknown words.
@@ -73,7 +72,7 @@ class Scorer:
     Parameters
     ----------
     tables : mapping of str to ndarray
-        The fields of `service.lookup.Tables`, as compiled by training.
+        The fields of `service.tables.Tables`, as compiled by training.
 
     Raises
     ------
@@ -82,18 +81,15 @@ class Scorer:
     """
 
     def __init__(self, tables: Mapping[str, Any]) -> None:
-        self.tables = Tables(**{name: _read_only(array) for name, array in tables.items()})
+        self._model = machine.Model(Tables(**tables))
+        self.tables = self._model.tables
         if len(self.tables.bias) != N_COLUMNS:
             # Compiled code would read beyond the ends of them.
             raise ModelError(
                 f"the model has {len(self.tables.bias)} columns of weights, not {N_COLUMNS}; train "
                 "again with `make train`"
             )
-        self._counts: list[Integers] = []  # for calls to take and give back; all zero in here
-        # Compiles, or loads what was compiled, before the first request.
-        self.score([""])
-        self.score([""] * (_FEW + 1))
-        self.contributions("")
+        self._pass = machine.load()
 
     def score(self, texts: Sequence[str], *, threads: int = 1) -> Scores:
         """Score texts.
@@ -108,34 +104,27 @@ class Scorer:
         -------
         Scores
         """
-        shape = len(texts), N_COLUMNS - 1
-        scores = Scores(np.empty(shape), np.empty(shape), np.empty(len(texts)))
         if len(texts) <= _CHUNK:
-            self._fill(texts, scores)
-            return scores
-
-        def fill(start: int) -> None:
-            chunk = slice(start, start + _CHUNK)
-            self._fill(texts[chunk], Scores(*(rows[chunk] for rows in scores)))
-
-        starts = range(0, len(texts), _CHUNK)
-        if threads > 1:
-            with ThreadPoolExecutor(threads) as pool:
-                deque(pool.map(fill, starts), maxlen=0)
+            results = self._results(texts)
         else:
-            deque(map(fill, starts), maxlen=0)
-        return scores
+            results = np.empty((len(texts), N_RESULTS))
 
-    def _fill(self, texts: Sequence[str], scores: Scores) -> None:
-        data, offsets = joined(texts)
-        try:
-            counts = self._counts.pop()
-        except IndexError:
-            n_terms = len(self.tables.word_values) + len(self.tables.pair_weights)
-            counts = np.zeros(n_terms, dtype=np.int32)
-        score = lookup.score if len(texts) > _FEW else lookup.score_few
-        score(data, offsets, self.tables, counts, *scores)
-        self._counts.append(counts)
+            def fill(start: int) -> None:
+                chunk = slice(start, start + _CHUNK)
+                results[chunk] = self._results(texts[chunk])
+
+            starts = range(0, len(texts), _CHUNK)
+            if threads > 1:
+                with ThreadPoolExecutor(threads) as pool:
+                    deque(pool.map(fill, starts), maxlen=0)
+            else:
+                deque(map(fill, starts), maxlen=0)
+        return Scores(results[:, :_TOPICS], results[:, _TOPICS:-1], results[:, -1])
+
+    def _results(self, texts: Sequence[str]) -> Doubles:
+        if not texts:
+            return np.empty((0, N_RESULTS))
+        return self._pass.score(*joined(texts), self._model, keep_lock=len(texts) <= _FEW)
 
     def contributions(self, text: str) -> Contributions:
         """Take the logits of one text apart.
@@ -151,26 +140,20 @@ class Scorer:
             What each word and each pair of neighbouring words adds, per topic.
         """
         tables = self.tables
-        found = lookup.find_words(np.frombuffer(text.encode("utf-8"), dtype=np.uint8), tables)
-        word, vector, pair = found[:, WORD], found[:, VECTOR], found[:, PAIR]
-
-        damped, counts = _damped(word)
-        shares = (damped / counts)[:, None]
-        values = _rows(tables.word_values, word)
-        norm = np.sqrt(np.sum(damped * shares[:, 0] * values[:, IDF] ** 2)) or 1.0
-        _, weights, linear = np.split(values, [WEIGHTS, WEIGHTS + N_COLUMNS], axis=1)
-        words = weights * shares + linear
-        for column in (FOUR, SIX):
-            words += _rows(tables.prefix_weights, found[:, column])
+        word, pair, *prefixes = self._pass.find(text.encode("utf-8"), self._model).T
+        words, squares = np.split(_rows(tables.words[:, : SQUARE + 1], word), [SQUARE], axis=1)
+        norm = np.sqrt(squares.sum()) or 1.0
+        for prefix in prefixes:
+            words += _rows(tables.prefixes[:, :N_COLUMNS], prefix)
         words /= norm
-        mentions = np.empty(MOST_STATES, dtype=np.int32)
-        n_states = lookup.find_states(found, tables, mentions)
-        words[mentions[:n_states]] += tables.state_weights[:n_states]
-        vectors = _rows(tables.vectors, vector)
+        numbers = np.where(word >= 0, tables.words.view(np.uint32)[word, NUMBER], 0)
+        states, first = np.unique(numbers >> VECTOR_BITS, return_index=True)
+        mentions = np.sort(first[states > 0])[:MOST_STATES]
+        words[mentions] += tables.state_weights[: len(mentions)]
+        row = (numbers & ((1 << VECTOR_BITS) - 1)).astype(np.int64) - 1
+        vectors = _rows(tables.vectors, row)
         words += vectors @ tables.directions.T / (np.linalg.norm(vectors.sum(axis=0)) or 1.0)
-
-        damped, counts = _damped(pair)
-        pairs = _rows(tables.pair_weights, pair) * (damped / counts)[:, None] / norm
+        pairs = _rows(tables.pairs[:, :N_COLUMNS], pair) / norm
         own = Contributions(tables.bias.astype(np.float64), words, pairs[1:])
         slopes, intercepts = tables.caps
         cap = Contributions(*(shares[..., -1:] * slopes for shares in own))
@@ -180,40 +163,28 @@ class Scorer:
         return Contributions(*(np.where(capped, *shares) for shares in zip(cap, own, strict=True)))
 
 
-def joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Normalise texts and put them one after the other, as `service.lookup.score` takes them.
+def joined(texts: Sequence[str]) -> "tuple[bytes, array[int], int]":
+    """Normalise texts and put them one after the other, as `service.machine.Pass` takes them.
 
     Returns
     -------
-    data : ndarray of uint8
-    offsets : ndarray of int64, shape (n_texts + 1,)
+    data : bytes
+    offsets : array of int64
+        One more than there are texts.
+    longest : int
+        Bytes of the longest one.
     """
     parts = [encode_normalised(text) for text in texts]
-    ends = accumulate(map(len, parts), initial=0)
-    offsets = np.fromiter(ends, dtype=np.int64, count=len(parts) + 1)
-    return np.frombuffer(b"".join(parts), dtype=np.uint8), offsets
+    sizes = [*map(len, parts)]
+    return b"".join(parts), array("q", accumulate(sizes, initial=0)), max(sizes, default=0)
 
 
 def _total(shares: Contributions) -> Doubles:
     return np.asarray(shares.bias + shares.words.sum(axis=0) + shares.pairs.sum(axis=0))
 
 
-def _damped(rows: Integers) -> tuple[Doubles, Doubles]:
-    """Return ``1 + log tf`` and tf for each occurrence of a term; 1 and 1 where it is unknown."""
-    _, inverse, counts = np.unique(rows, return_inverse=True, return_counts=True)
-    tf = np.where(rows >= 0, counts[inverse], 1).astype(np.float64)
-    return 1 + np.log(tf), tf
-
-
-def _rows(weights: NDArray[Any], rows: Integers) -> Doubles:
-    """Return a row of weights for each occurrence, of zeros where the term is unknown."""
-    if len(weights) == 0:
-        return np.zeros((len(rows), weights.shape[1]))
-    return np.where(rows[:, None] >= 0, weights[rows], 0).astype(np.float64)
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    # Compiled code is made for one kind of array; a file's map is read-only, so all are.
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view
+def _rows(table: NDArray[Any], rows: Integers) -> Doubles:
+    """Return a row for each occurrence of a term, of zeros where it is unknown."""
+    if len(table) == 0:
+        return np.zeros((len(rows), table.shape[1]))
+    return np.where(rows[:, None] >= 0, table[rows], 0).astype(np.float64)

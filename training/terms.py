@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 from itertools import pairwise
 
-from service.lookup import MOST_STATES, PREFIX_LETTERS
+from service.tables import MOST_STATES, PREFIX_LETTERS
 
 _DIGITS = str.maketrans("123456789", "0" * 9)
 

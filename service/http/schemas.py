@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 from service.classifier import Result
 from service.feeds.selection import CURSOR, DEFAULT, MOST
 from service.http.problems import Problem, ProblemError
-from service.lookup import DECIMALS
+from service.tables import DECIMALS
 from service.topics import TOPICS
 
 LONGEST_ID = 200  # characters
@@ -351,10 +351,14 @@ def result_fields(result: Result) -> dict[str, Any]:
     They come from the classifier as the interface promises them, so that they are not validated
     anew.
     """
-    fields = result._asdict()
-    if result.explanation is None:
-        del fields["explanation"]
-    else:
+    fields: dict[str, Any] = {
+        "topics": result.topics,
+        "primary": result.primary,
+        "scores": result.scores,
+        "coverage": result.coverage,
+        "reliable": result.reliable,
+    }
+    if result.explanation is not None:
         fields["explanation"] = {
             topic: ExplanationAnswer.model_validate(explanation)
             for topic, explanation in result.explanation.items()

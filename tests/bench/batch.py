@@ -12,6 +12,7 @@ from service import lookup
 from service.classifier import Classifier
 from service.scorer import Scorer, joined
 from service.store import ModelStore
+from service.tables import WORD_ROOM
 from tests.bench import peers
 from tests.bench.rounds import Line, median_seconds, thousands
 from training.corpus import Paragraph
@@ -102,15 +103,14 @@ def _scorer(store: ModelStore) -> Scorer:
 def _ceiling(texts: Sequence[str]) -> None:
     """Cut and hash the words of texts as the scorer does, and look nothing up."""
     for start in range(0, len(texts), _CHUNK):
-        _cut_all(*joined(texts[start : start + _CHUNK]))
+        data, offsets, longest = joined(texts[start : start + _CHUNK])
+        arrays = np.frombuffer(data, np.uint8), np.frombuffer(offsets, np.int64)
+        _cut_all(*arrays, longest)
 
 
-@njit(nogil=True)  # type: ignore[misc, untyped-decorator, unused-ignore]
-def _cut_all(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> int:
-    longest = 0
-    for text in range(len(offsets) - 1):
-        longest = max(longest, offsets[text + 1] - offsets[text])
-    words = lookup.room(longest)
+@njit()  # type: ignore[misc, untyped-decorator, unused-ignore]
+def _cut_all(data: NDArray[np.uint8], offsets: NDArray[np.int64], longest: int) -> int:
+    words = np.empty((longest // 2 + 1, WORD_ROOM), dtype=np.uint64)
     n_words = 0
     for text in range(len(offsets) - 1):
         n_words += lookup.cut(data, offsets[text], offsets[text + 1], words)[0]

@@ -25,4 +25,4 @@ def test_serving_imports_nothing_of_training(model_store: ModelStore) -> None:
     )
     imported = set(done.stdout.split())
     assert "flask" in imported
-    assert not {"training", "sklearn", "scipy", "matplotlib", "pyarrow"} & imported
+    assert not {"training", "sklearn", "scipy", "numba", "matplotlib", "pyarrow"} & imported

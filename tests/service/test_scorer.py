@@ -1,55 +1,55 @@
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike, NDArray
 
+from service import machine
 from service.errors import ModelError
-from service.lookup import VECTOR, Floats, Tables, filter_of, find_words, table
 from service.scorer import Scorer
+from service.tables import N_DIMENSIONS, NUMBER, VECTOR_BITS, Floats, Tables
+from training.export import filter_of, table
 
 
-def columns(values: list[list[float]]) -> Floats:
+def columns(values: ArrayLike) -> Floats:
     """Give the last two topics, which these tests do without, a column of zeros each."""
     return np.insert(np.array(values, dtype=np.float32), [2, 2], 0, axis=1)
 
 
+def padded(values: ArrayLike, kind: type) -> NDArray[Any]:
+    numbers: NDArray[Any] = np.array(values, dtype=kind)
+    return np.pad(numbers, ((0, 0), (0, N_DIMENSIONS - numbers.shape[1])))
+
+
 @pytest.fixture(scope="module")
 def scorer() -> Scorer:
-    """Two topics, three words, a pair, a prefix, two vectors and two states with three names."""
-    floats = np.float32
-    words = np.array(
-        # idf, state, weights, sums of the weights of prefixes
-        [
-            [1, 0, 1, 0, 0, 0, 0, 0],
-            [2, 0, 4, 2, 5, 4, 4, 6],
-            [0, 0, 0, 0, 0, 0, 0, 0],
-            [1, 0, 0, 3, 1, 0, 0, 0],
-            [0, 0, 0, 0, 0, 0, 0, 0],
-            [0, 7, 0, 0, 0, 0, 0, 0],
-            [0, 7, 0, 0, 0, 0, 0, 0],
-            [0, 8, 0, 0, 0, 0, 0, 0],
-            [1, 0, 2, 1, -1000, 0, 0, 0],
-        ],
-        dtype=floats,
-    )
-    pairs = table(["steel tariff"])
+    """Two topics, some words, a pair, a prefix, three vectors and two states with three names."""
+    words: dict[str, tuple[list[float], int, int, int]] = {
+        # weights, squared idf, state, vector counted from 1
+        "steel": ([1, 0, 0], 1, 0, 0),
+        "tariff": ([8, 6, 11], 4, 0, 1),
+        "levy": ([0, 0, 0], 0, 0, 2),
+        "00": ([0, 3, 1], 1, 0, 3),
+        "iran": ([0, 0, 0], 0, 7, 0),
+        "tehran": ([0, 0, 0], 0, 7, 0),
+        "oman": ([0, 0, 0], 0, 8, 0),
+        "cup": ([2, 1, -1000], 1, 0, 0),
+    }
+    weights = [values[0] for values in words.values()]
+    squares = [square for _, square, _, _ in words.values()]
+    numbers = [state << VECTOR_BITS | vector for _, _, state, vector in words.values()]
+    pairs = table(["steel tariff"], columns([[9, -3, 1]]))
     return Scorer(
         Tables(
-            word_entries=table(
-                ["steel", "tariff", "levy", "00", "25", "iran", "tehran", "oman", "cup"]
-            ),
-            pair_entries=pairs,
-            prefix_entries=table(["tari"]),
+            words=table([*words], columns(weights), squares, numbers),
+            pairs=pairs,
+            prefixes=table(["tari"], columns([[4, 4, 6]])),
             pair_filter=filter_of(pairs),
-            word_values=np.insert(words, [4, 4, 7, 7], 0, axis=1),
-            pair_weights=columns([[9, -3, 1]]),
-            prefix_weights=columns([[4, 4, 6]]),
             state_weights=columns([[10, 1, 5], [20, 2, 5], [40, 4, 5], [80, 8, 5]]),
-            vectors=np.array(
-                [[0, 0], [3, 4], [6, 8], [0, 0], [4, 3], [0, 0], [0, 0], [0, 0], [0, 0]],
-                dtype=floats,
-            ),
-            directions=np.ascontiguousarray(columns([[1, 0, 0], [0, 1, 0]]).T),
+            vectors=padded([[3, 4], [6, 8], [4, 3]], np.int8),
+            directions=padded(columns([[1, 0, 0], [0, 1, 0]]).T, np.float32),
             bias=columns([[-1, 0.5, 0.25]])[0],
-            caps=columns([[0.5, 2], [100, 100]]),
+            caps=columns([[0.5, 2.0], [100.0, 100.0]]),
         )._asdict()
     )
 
@@ -65,11 +65,10 @@ def test_no_text_gives_no_row(scorer: Scorer) -> None:
 
 
 def test_a_logit_is_the_sum_that_the_module_promises(scorer: Scorer) -> None:
-    twice = 1 + np.log(2)
-    length = np.hypot(twice * 1, 2)  # of "steel" and "tariff", by their idf
-    words = twice * np.array([1, 0]) + np.array([4, 2])
+    length = np.sqrt(1 + 4 + 1)  # of "steel", "tariff" and "steel", by their idf
+    words = 2 * np.array([1, 0]) + np.array([8, 6])
     pair = np.array([9, -3])
-    prefixes = 2 * np.array([4, 4])  # of "tariff", which is known, and of "tariffs", which is not
+    prefixes = np.array([4, 4])  # of "tariffs", which is not known
     vector = np.array([3, 4]) / 5
     [logits] = scorer.score(["Steel tariff: STEEL, tariffs"]).logits[:, :2]
     bias = np.array([-1, 0.5])
@@ -91,9 +90,17 @@ def test_no_topic_is_likelier_than_any_and_the_words_say_so(scorer: Scorer) -> N
     np.testing.assert_allclose(shares.words[:, :2], [[0.5 * -1000, 2 * -1000]])
 
 
-def test_a_number_weighs_by_its_shape_and_has_its_own_vector(scorer: Scorer) -> None:
+def test_a_number_scores_by_its_shape(scorer: Scorer) -> None:
     [logits] = scorer.score(["25"]).logits[:, :2]
     np.testing.assert_allclose(logits, [-1 + 0.8, 0.5 + 3 + 0.6], rtol=1e-6)
+
+
+def test_a_vector_counts_as_often_as_its_word_comes(scorer: Scorer) -> None:
+    text = " ".join(["levy"] * 5 + ["25"] * 2)
+    total = 5 * np.array([6, 8]) + 2 * np.array([4, 3])
+    numbers = 2 * np.array([0, 3]) / np.sqrt(2)
+    [logits] = scorer.score([text]).logits[:, :2]
+    np.testing.assert_allclose(logits, [-1, 0.5] + numbers + total / np.linalg.norm(total))
 
 
 def test_texts_are_scored_alike_alone_and_together(scorer: Scorer) -> None:
@@ -144,17 +151,27 @@ def test_tables_for_another_number_of_topics_are_refused(scorer: Scorer) -> None
 
 def test_two_terms_with_the_same_hash_are_refused() -> None:
     with pytest.raises(ValueError, match="same hash"):
-        table(["steel", "steel"])
+        table(["steel", "steel"], 0)
 
 
-def test_every_term_is_found_at_its_place_and_no_other(scorer: Scorer) -> None:
-    words = [f"w{chr(97 + number % 26) * (number % 11)}{number}" for number in range(5000)]
-    entries = table(words)
-    data = np.frombuffer(" ".join(words).encode(), dtype=np.uint8)
-    tables = scorer.tables._replace(word_entries=entries)
-    np.testing.assert_array_equal(find_words(data, tables)[:, VECTOR], range(5000))
-    unknown = np.frombuffer(" ".join(f"{word}x" for word in words).encode(), dtype=np.uint8)
-    assert (find_words(unknown, tables)[:, VECTOR] == -1).all()
+def test_every_term_is_found_where_it_stands_and_no_other(scorer: Scorer) -> None:
+    words = [f"w{chr(97 + number % 26) * (number % 11)}\u00df{number:b}" for number in range(5000)]
+    words = [word.replace("1", "x") for word in words]
+    rows = table(words, 0, 0, range(1, 5001))
+    model = machine.Model(scorer.tables._replace(words=rows))
+    found = machine.load().find(" ".join(words).encode(), model)[:, 0]
+    np.testing.assert_array_equal(rows.view(np.uint32)[found, NUMBER], range(1, 5001))
+    unknown = " ".join(f"{word}y" for word in words).encode()
+    assert (machine.load().find(unknown, model)[:, 0] == -1).all()
+
+
+def test_a_text_of_megabytes_is_scored_as_its_part_is(scorer: Scorer) -> None:
+    part = "steel tariff levy 25 "
+    whole = scorer.score([part * 50_000]).logits[0]
+    assert np.isfinite(whole).all()
+    shares = scorer.contributions(part * 1_000)
+    total = shares.bias + shares.words.sum(axis=0) + shares.pairs.sum(axis=0)
+    np.testing.assert_allclose(total, scorer.score([part * 1_000]).logits[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

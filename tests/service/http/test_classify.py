@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 from service.classifier import Classifier
 from service.config import Settings
 from service.http import create_app
-from service.lookup import DECIMALS
 from service.store import ModelStore
+from service.tables import DECIMALS
 from tests.service.http.conftest import Post
 from tests.service.http.samples import ARTICLE, BORDER, SUMMIT, TARIFFS, TROOPS
 
