@@ -18,21 +18,15 @@ def batches(read: Callable[[], bytes], limit: int) -> Iterator[list[bytes | None
     list of bytes or None
         Lines without their end; None for one that is longer than the limit.
     """
-    line = bytearray()
+    start = bytearray()  # of a line whose end is still to come
     while block := read():
         *ends, rest = block.split(b"\n")
-        complete: list[bytes | None] = []
-        for end in ends:
-            line += end
-            complete.append(_within(line, limit))
-            line.clear()
+        if ends:
+            start += ends[0]
+            ends[0] = bytes(start)
+            start.clear()
+            yield [end if len(end) <= limit else None for end in ends]
         # One byte too many is enough to remember that the line is too long.
-        line += rest[: limit + 1 - len(line)]
-        if complete:
-            yield complete
-    if line:
-        yield [_within(line, limit)]
-
-
-def _within(line: bytearray, limit: int) -> bytes | None:
-    return bytes(line) if len(line) <= limit else None
+        start += rest[: limit + 1 - len(start)]
+    if start:
+        yield [bytes(start) if len(start) <= limit else None]

@@ -129,7 +129,7 @@ def tagged(record: Record, result: Result) -> Record:
 
 
 class Writer(Protocol):
-    """Writes tagged records to a text stream."""
+    """Writes tagged records to a text stream in UTF-8."""
 
     def write(self, record: Record) -> None:
         """Write one record.
@@ -145,16 +145,16 @@ class JsonLinesWriter:
     """Writes records as JSON Lines."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream = stream.buffer  # encoded lines need not be decoded and encoded again
 
     def write(self, record: Record) -> None:
         """Write one record."""
         try:
-            line = msgspec.json.encode(record).decode()
+            line = msgspec.json.encode(record)
         except UnicodeEncodeError:
             # A lone surrogate cannot be encoded as it is; escaped it comes out as it came in.
-            line = json.dumps(record)
-        self._stream.write(f"{line}\n")
+            line = json.dumps(record).encode()
+        self._stream.write(line + b"\n")
 
 
 class CsvWriter:

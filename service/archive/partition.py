@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader, TextIOWrapper
+from io import BufferedReader, BufferedWriter, TextIOWrapper
 from itertools import islice
 from typing import Any, BinaryIO, Literal, TextIO, cast
 
@@ -97,7 +97,7 @@ def _decompressed(source: BinaryIO, compression: Compression | None) -> Iterator
 def _compressed(sink: BinaryIO, compression: Compression | None) -> Iterator[TextIO]:
     # Arrow writes no time and no name into the header: the same content gives the same bytes.
     stream: Any = pa.CompressedOutputStream(sink, compression) if compression else sink
-    with TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+    with TextIOWrapper(BufferedWriter(stream), encoding="utf-8", newline="") as text:
         yield text
 
 

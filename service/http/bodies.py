@@ -49,7 +49,7 @@ def read(request: Request, limit: int) -> bytes:
     Raises
     ------
     ProblemError
-        The body is larger.
+        The body is larger, or shorter than announced.
     """
     announced = request.content_length
     if announced is None:
@@ -60,7 +60,11 @@ def read(request: Request, limit: int) -> bytes:
         if len(body) <= limit:
             return bytes(body)
     elif announced <= limit:
-        return request.get_data(cache=False)
+        # What `request.get_data` wraps around the same read takes a tenth of a small request.
+        whole: bytes = request.environ["wsgi.input"].read(announced)
+        if len(whole) < announced:
+            raise ProblemError(400, "The body ended early.")
+        return whole
     raise ProblemError(413, f"The body may have at most {limit} bytes.")
 
 
@@ -87,7 +91,7 @@ def document(body: bytes) -> Any:
         It is not JSON as RFC 8259 has it, repeats a key, or is nested too deeply.
     """
     try:
-        return _DECODER.decode(text(body))
+        found = _DECODER.decode(text(body))
     except RecursionError:
         raise ProblemError(400, "Nested too deeply.") from None
     except json.JSONDecodeError as error:
@@ -97,17 +101,26 @@ def document(body: bytes) -> Any:
     except ValueError:
         # Python refuses to read integers of thousands of digits.
         raise ProblemError(400, "A number in it is too long.") from None
+    return _fields(found)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+class _Pairs(tuple[Any, ...]):
+    """The keys and values of an object; within another it is of no type that a request may have."""
+
+    __slots__ = ()
+
+
+def _fields(found: Any) -> Any:
+    if not isinstance(found, _Pairs):
+        return found
+    fields = dict(found)
+    if len(fields) != len(found):
         raise ProblemError(400, "A key stands twice in the same object.")
-    return found
+    return fields
 
 
 def _constant(name: str) -> NoReturn:
     raise ProblemError(400, f"Not JSON: {name} is no JSON value.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_constant)

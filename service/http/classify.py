@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from service import lines
-from service.classifier import Classifier, Result
+from service.classifier import Classifier
 from service.config import Settings
 from service.current import CurrentModel
 from service.http import bodies
@@ -70,9 +70,11 @@ def check_limits(asked: ClassifyRequest, settings: Settings) -> None:
     ProblemError
         There are too many paragraphs, or one is too long.
     """
+    if isinstance(asked, TextRequest) and len(asked.text) <= settings.max_paragraph_characters:
+        return
     if isinstance(asked, TextsRequest):
         kind = "texts"
-        sizes = [len(text) for text in asked.texts]
+        sizes = [*map(len, asked.texts)]
     elif isinstance(asked, ArticleRequest):
         kind = "article"
         sizes = [end - start for start, end in split_paragraphs(asked.article)]
@@ -123,22 +125,14 @@ _READERS: dict[str, Callable[[bytes], ClassifyRequest]] = {
 }
 
 
-class _Line(NamedTuple):
-    number: int
-    asked: LineRequest | ProblemError
-
-
 def _answer_lines(
     classifier: Classifier, batches: Iterator[list[bytes | None]], settings: Settings
 ) -> Iterator[bytes]:
     number = 0
     for batch in batches:
-        read = [
-            _Line(number + place, _read_line(line, settings))
-            for place, line in enumerate(batch, start=1)
-        ]
+        asked = [_read_line(line, settings) for line in batch]
+        yield b"".join([to_json(body) + b"\n" for body in _answer_batch(classifier, asked, number)])
         number += len(batch)
-        yield b"".join(to_json(body) + b"\n" for body in _answer_batch(classifier, read))
 
 
 def _read_line(line: bytes | None, settings: Settings) -> LineRequest | ProblemError:
@@ -155,23 +149,27 @@ def _read_line(line: bytes | None, settings: Settings) -> LineRequest | ProblemE
 
 
 def _answer_batch(
-    classifier: Classifier, batch: list[_Line]
+    classifier: Classifier, batch: list[LineRequest | ProblemError], before: int
 ) -> Iterator[dict[str, Any] | LineError]:
     # Explaining costs far more than classifying, so only the lines that ask for it pay.
-    results: dict[int, Result] = {}
-    for explain in (False, True):
-        chosen = {
-            number: asked.text
-            for number, asked in batch
-            if isinstance(asked, LineRequest) and asked.explain is explain
-        }
-        found = classifier.classify(list(chosen.values()), explain=explain)
-        results.update(zip(chosen, found, strict=True))
-    for number, asked in batch:
+    plain, explained = (
+        iter(
+            classifier.classify(
+                [
+                    asked.text
+                    for asked in batch
+                    if isinstance(asked, LineRequest) and asked.explain is explain
+                ],
+                explain=explain,
+            )
+        )
+        for explain in (False, True)
+    )
+    for number, asked in enumerate(batch, start=before + 1):
         if isinstance(asked, ProblemError):
             yield LineError(line=number, error=asked.problem())
         else:
-            fields = result_fields(results[number])
+            fields = result_fields(next(explained if asked.explain else plain))
             fields["model"] = classifier.manifest.version
             if asked.id is not None:
                 fields["id"] = asked.id

@@ -38,6 +38,9 @@ UNACCEPTABLE: dict[str, tuple[bytes, str]] = {
     "a number for a text": (b'{"text": 1}', "text"),
     "null for a text": (b'{"text": null}', "text"),
     "a text for texts": (b'{"texts": "a"}', "texts"),
+    "an object for a text": (b'{"text": {"text": "a"}}', "text"),
+    "an object for texts": (b'{"texts": {}}', "texts"),
+    "pairs instead of an object": (b'[["text", "a"]]', ""),
     "a lone surrogate": (b'{"text": "a \\ud800"}', "text"),
     "a lone surrogate among texts": (b'{"texts": ["a", "\\udfff"]}', "texts.1"),
     "a lone surrogate as key": (b'{"text": "a", "\\ud800": 1}', ""),
@@ -86,6 +89,17 @@ def test_a_paragraph_above_the_limit_is_too_large(classify: Post) -> None:
     found = problem(classify({"texts": ["a", "a" * 20_001]}))
     assert found.status == 413
     assert found.errors[0].field == "texts.1"
+
+
+def test_a_body_that_ends_early_is_malformed(client: FlaskClient) -> None:
+    body = b'{"text": "Tariffs rose."}'
+    response = client.post(
+        "/v1/classify",
+        data=body,
+        content_type="application/json",
+        environ_overrides={"CONTENT_LENGTH": str(len(body) + 1)},
+    )
+    assert problem(response).status == 400
 
 
 def test_more_texts_than_the_limit_are_too_large(classify: Post) -> None:
