@@ -37,6 +37,7 @@ from service.tables import (
     DECIMALS,
     FILTER_BITS,
     MOST_STATES,
+    MOST_VECTORS,
     N_COLUMNS,
     N_DIMENSIONS,
     N_FOUND,
@@ -77,7 +78,7 @@ _STATES = _PLAIN_SUMS + np.uint64(8 * N_COLUMNS)
 _VECTOR_SUM = _STATES + np.uint64(8 * MOST_STATES)
 _WORDS = np.uint64(8 * SUMS_ROOM)
 
-# Sums may be taken in any order, several numbers at a time; nothing is infinite here.
+# Sums may be taken in any order, several numbers at a time.
 _options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 
 
@@ -465,6 +466,7 @@ def score(
         n_known, n_vectors = _sum_words(
             text_bytes, end, n_words, words, prefixes, state_weights, space
         )
+        n_vectors = min(n_vectors, MOST_VECTORS)
         for vector in range(n_vectors):
             _fetch(tables[10] + (space.words[vector, CHOSEN] - _ONE) * np.uint64(N_DIMENSIONS))
         for pair in range(n_pairs):

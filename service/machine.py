@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from service import atomic
 from service.tables import N_FOUND, N_RESULTS, SUMS_ROOM, WORD_ROOM, Tables
 
-_SOURCES = ("lookup.py", "tables.py", "topics.py")
+_SOURCES = ("lookup.py", "machine.py", "tables.py", "topics.py")
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 _logger = logging.getLogger(__name__)
@@ -182,7 +182,7 @@ def load() -> Pass:
             digest, code = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
             if hashlib.sha256(code).digest() == digest:
                 return Pass(code)
-    _logger.info("compiling for this machine, which takes some seconds, once")
+    _logger.warning("compiling for this machine, which takes some seconds, once …")
     code = compile_pass()
     for folder in folders:
         with suppress(OSError):

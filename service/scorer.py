@@ -27,7 +27,7 @@ Integers = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
 _CHUNK = 500  # texts; their bytes stay in the processor's cache
-_FEW = 5  # texts
+_FEW_BYTES = 5_000  # take less time than giving up Python's lock and getting it back
 _TOPICS = N_COLUMNS - 1
 
 
@@ -124,7 +124,9 @@ class Scorer:
     def _results(self, texts: Sequence[str]) -> Doubles:
         if not texts:
             return np.empty((0, N_RESULTS))
-        return self._pass.score(*joined(texts), self._model, keep_lock=len(texts) <= _FEW)
+        data, offsets, longest = joined(texts)
+        keep_lock = len(data) <= _FEW_BYTES
+        return self._pass.score(data, offsets, longest, self._model, keep_lock=keep_lock)
 
     def contributions(self, text: str) -> Contributions:
         """Take the logits of one text apart.

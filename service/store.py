@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import joblib
+from joblib.numpy_pickle import NumpyPickler
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service import atomic
@@ -215,7 +216,8 @@ class ModelStore:
     ) -> Manifest:
         self.root.mkdir(parents=True, exist_ok=True)
         with atomic.temporary_folder(self.root) as folder:
-            joblib.dump(dict(arrays), folder / _ARRAYS)
+            with (folder / _ARRAYS).open("wb") as file:
+                _AlignedPickler(file).dump(dict(arrays))
             fill(folder)
             files = {
                 path.relative_to(folder).as_posix(): _sha256(path)
@@ -317,3 +319,16 @@ class ModelStore:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _AlignedPickler(NumpyPickler):  # type: ignore[misc]
+    """Writes what `joblib.load` reads, with arrays that begin with a cache line.
+
+    At joblib's own 16 bytes rows of the scorer's tables lie across two, which costs a sixth of its
+    speed.
+    """
+
+    def _create_array_wrapper(self, array: Any) -> Any:
+        wrapper = super()._create_array_wrapper(array)
+        wrapper.numpy_array_alignment_bytes = 64
+        return wrapper

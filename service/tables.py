@@ -27,6 +27,7 @@ ROW_LENGTH = N_COLUMNS + 3
 VECTOR_BITS = 24  # of a number: the row of the word's vector, plus one; above them, its state
 N_DIMENSIONS = 64  # a multiple of what processors add up at once
 MOST_STATES = 4  # different ones that count; a text that names five says no more
+MOST_VECTORS = 1 << 24  # of a text that are summed, so that the sum stays within 32 bits
 PREFIX_LETTERS = (4, 6)
 FILTER_BITS = 20
 DECIMALS = 6  # of probabilities and coverage; finer than any difference that means something

@@ -119,13 +119,15 @@ def table(
     ------
     ValueError
         Two terms cannot be told apart by their hashes.
+    OverflowError
+        A number has more than 32 bits.
     """
     keys = _hashes(terms)
     found = np.zeros((len(terms), ROW_LENGTH), dtype=np.float32)
     found[:, :N_COLUMNS] = weights
     found[:, SQUARE] = squares
     found.view(np.uint32)[:, TAG] = keys >> 32 | 1
-    found.view(np.uint32)[:, NUMBER] = numbers
+    found.view(np.uint32)[:, NUMBER] = np.asarray(numbers, dtype=np.uint32)
     size = 1 << max(1, len(terms) * 3 // 2).bit_length()
     rows = np.zeros((size, ROW_LENGTH), dtype=np.float32)
     tags = rows.view(np.uint32)[:, TAG]

@@ -83,12 +83,12 @@ def text(body: bytes) -> str:
 
 
 def document(body: bytes) -> Any:
-    """Read a body as a JSON document.
+    """Read a body as a JSON document; no field of a request is an object, and none comes as one.
 
     Raises
     ------
     ProblemError
-        It is not JSON as RFC 8259 has it, repeats a key, or is nested too deeply.
+        It is not JSON as RFC 8259 has it, is an object that repeats a key, or is nested too deeply.
     """
     try:
         found = _DECODER.decode(text(body))
@@ -105,7 +105,7 @@ def document(body: bytes) -> Any:
 
 
 class _Pairs(tuple[Any, ...]):
-    """The keys and values of an object; within another it is of no type that a request may have."""
+    """The keys and values of an object; within another they are what strict models refuse."""
 
     __slots__ = ()
 

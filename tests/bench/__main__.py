@@ -26,7 +26,7 @@ import sklearn
 
 from service import atomic
 from service.store import DEFAULT_FOLDER, ModelStore
-from tests.bench import batch, entries, feeds, figures, files, served
+from tests.bench import archive, batch, entries, feeds, figures, files, served
 from tests.bench.rounds import Line
 from tests.bench.table import block, row
 from training import corpus
@@ -43,6 +43,7 @@ PARTS: dict[str, Part] = {
     "http-many": served.many_paragraphs,
     "start": served.start_and_memory,
     "files": files.command_line,
+    "archive": lambda *_: archive.lines(),
     "feeds": feeds.polling,
     "entries": entries.answers,
 }

@@ -13,6 +13,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import cycle, islice
 from pathlib import Path
@@ -27,6 +28,7 @@ from distributed import Client
 from service.archive import layout, run
 from service.classifier import Classifier
 from tests.bench.memory import peak_mib, wait
+from tests.bench.rounds import Line, thousands
 from training import corpus
 
 FILES = 8
@@ -121,6 +123,17 @@ def billion(rows: list[dict[str, Any]]) -> dict[str, float]:
         "terabytes_read": BILLION * row["bytes_read"] / 1e12,
         "terabytes_written": BILLION * row["bytes_written"] / 1e12,
     }
+
+
+def lines() -> Iterator[Line]:
+    """Compare with `classify`, and say what a paragraph takes."""
+    rows = measure()
+    for row in rows[1:]:
+        rate = f"{thousands(row['paragraphs_per_second'])} paragraphs/s"
+        name = row["name"].replace("archive", "`geotopics archive`", 1)
+        yield Line(f"{name}, against `classify`", row["ratio"], "x", detail=rate)
+    yield Line("processor time for a paragraph of Parquet", rows[-1]["cpu_microseconds"], "µs")
+    yield Line("peak memory of a worker of an archive", rows[-1]["peak_mebibytes"], "MiB")
 
 
 def _write(folder: Path, paragraphs: int) -> dict[str, Path]:

@@ -43,8 +43,8 @@ def start(models: Path, folder: Path, **variables: str) -> subprocess.Popen[str]
 def outcome(process: subprocess.Popen[str]) -> tuple[str, bool]:
     """Return what a process says, and whether it has compiled."""
     output, errors = process.communicate()
-    assert errors == ""
     answer, compiled, _ = output.split("\n")
+    assert errors.count("\n") == ("compiling for this machine" in errors) == (compiled == "True")
     assert "topics=('trade',)" in answer
     return answer, compiled == "True"
 
@@ -59,10 +59,9 @@ def test_processes_that_start_together_compile_side_by_side_and_later_ones_not_a
     assert not outcomes[-1][1]
     assert len({answer for answer, _ in outcomes}) == 1
     [code] = folder.rglob("*.o")
-    whole = code.read_bytes()
-    code.write_bytes(whole[:-1])  # it is damaged, so it is made anew
+    code.write_bytes(code.read_bytes()[:-1])  # it is damaged, so it is made anew
     assert outcome(start(model_store.root, folder))[1]
-    assert code.read_bytes() == whole
+    assert not outcome(start(model_store.root, folder))[1]
 
 
 def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(

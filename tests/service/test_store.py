@@ -52,6 +52,14 @@ def test_an_empty_store_has_no_current_model(tmp_path: Path) -> None:
     assert ModelStore(tmp_path / "none").current() is None
 
 
+def test_arrays_are_maps_of_the_file_and_begin_with_a_cache_line(model_store: ModelStore) -> None:
+    _, arrays = model_store.load_arrays(str(model_store.current()))
+    for array in arrays.values():
+        assert isinstance(array, np.memmap)
+        assert not array.flags.writeable
+        assert array.ctypes.data % 64 == 0
+
+
 def test_a_saved_model_is_not_current_before_it_is_promoted(store: ModelStore) -> None:
     manifest = save(store, 3)
     assert current_number(store) == 2
