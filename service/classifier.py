@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import compress, pairwise, repeat
+from operator import ge
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -131,7 +132,7 @@ class Classifier:
         self.manifest = manifest
         self._scorer = scorer
         self._topics = manifest.topics
-        self._limits = [manifest.thresholds[topic] for topic in manifest.topics]
+        self._thresholds = [manifest.thresholds[topic] for topic in manifest.topics]
 
     @classmethod
     def load(cls, models: Path = DEFAULT_FOLDER, version: str | None = None) -> Self:
@@ -248,15 +249,11 @@ class Classifier:
         explanation: dict[str, Explanation] | None,
     ) -> Result:
         by_topic = dict(zip(self._topics, scores, strict=True))
-        topics = [
-            topic
-            for topic, score, threshold in zip(self._topics, scores, self._limits, strict=True)
-            if score >= threshold
-        ]
+        topics = tuple(compress(self._topics, map(ge, scores, self._thresholds)))
         if len(topics) > 1:
-            topics.sort(key=by_topic.__getitem__, reverse=True)
+            topics = tuple(sorted(topics, key=by_topic.__getitem__, reverse=True))
         return Result(
-            tuple(topics),
+            topics,
             topics[0] if topics else None,
             by_topic,
             coverage,

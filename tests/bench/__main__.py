@@ -36,6 +36,7 @@ Part = Callable[[Sequence[Paragraph], ModelStore], Iterator[Line]]
 
 PARTS: dict[str, Part] = {
     "peers": partial(batch.against_peers, slow=False),
+    "ceiling": batch.against_ceiling,
     "single": batch.single,
     "threads": batch.threads,
     "sizes": batch.sizes,
