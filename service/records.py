@@ -121,8 +121,9 @@ def read(
 
 def tagged(record: Record, result: Result) -> Record:
     """Add topics, primary and scores to a record; keys of these names are replaced."""
-    return record | {
-        "topics": list(result.topics),
+    return {
+        **record,
+        "topics": result.topics,
         "primary": result.primary,
         "scores": result.scores,
     }
