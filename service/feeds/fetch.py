@@ -139,7 +139,8 @@ class _BoundedAdapter(HTTPAdapter):
             refusal = host.refusal(request)
             if refusal is not None:
                 return refusal
-            options |= {"stream": True, "timeout": (CONNECT_SECONDS, TOTAL_SECONDS)}
+            # The time limit comes first, and says what is wrong.
+            options |= {"stream": True, "timeout": (CONNECT_SECONDS, 2 * TOTAL_SECONDS)}
             try:
                 with _TimeLimit(), super().send(request, **options) as response:
                     whole = self._read(request, response)
