@@ -29,7 +29,6 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import carray, cfunc, njit, types  # type: ignore[attr-defined, unused-ignore]
-from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -60,7 +59,9 @@ Doubles = NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., object])
 
 KEY, PAIR_KEY, START, CHOSEN, CANDIDATE = range(WORD_ROOM)  # what is noted of a word
-N_TABLES = len(Tables._fields)
+# Where the address of a table stands, with its length behind it.
+N_PLACES = 2 * len(Tables._fields)
+WORDS, PAIRS, PREFIXES, FILTER, STATES, VECTORS, DIRECTIONS, BIAS, CAPS = range(0, N_PLACES, 2)
 
 _UNITS = 10.0**DECIMALS
 _MIX = np.uint64(0xFF51AFD7ED558CCD)
@@ -110,16 +111,16 @@ _OPENING, _DOT, _LINE = b"(._"
 
 def _pointer_code(_: Any, address: Any) -> Any:
     def code(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], ir.PointerType(ir.IntType(8)))
+        return builder.inttoptr(arguments[0], ir.PointerType())
 
     return types.voidptr(address), code
 
 
 def _fetch_code(_: Any, address: Any) -> Any:
     def code(context: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        place, number = ir.PointerType(ir.IntType(8)), ir.IntType(32)
+        place, number = ir.PointerType(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [place, number, number, number])
-        prefetch = get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")  # type: ignore[no-untyped-call]
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [place], kind)
         # To read, soon and often, data.
         builder.call(prefetch, [builder.inttoptr(arguments[0], place), *map(number, (0, 3, 1))])
         return context.get_dummy_value()
@@ -178,8 +179,8 @@ class Room(NamedTuple):
 
 @_compiled
 def _terms(model: Longs, table: int) -> Terms:
-    address = model[2 * table]
-    shape = np.int64(model[2 * table + 1]), ROW_LENGTH
+    address = model[table]
+    shape = np.int64(model[table + 1]), ROW_LENGTH
     return Terms(
         _array(address, shape, np.float32),
         _array(address, shape, np.uint32),
@@ -445,14 +446,14 @@ def score(
     ends = _array(offsets, np.int64(n_texts) + 1, np.int64)
     text_bytes = _array(data, ends[n_texts], np.uint8)
     rows = _array(results, (np.int64(n_texts), N_RESULTS), np.float64)
-    tables = _array(model, 2 * N_TABLES, np.uint64)
-    words, pairs, prefixes = _terms(tables, 0), _terms(tables, 1), _terms(tables, 2)
-    pair_filter = _array(tables[6], 1 << FILTER_BITS >> 3, np.uint8)
-    state_weights = _array(tables[8], (MOST_STATES, N_COLUMNS), np.float32)
-    vectors = _array(tables[10], (np.int64(tables[11]), N_DIMENSIONS), np.int8)
-    directions = _array(tables[12], (N_COLUMNS, N_DIMENSIONS), np.float32)
-    bias = _array(tables[14], N_COLUMNS, np.float32)
-    caps = _array(tables[16], (2, N_COLUMNS - 1), np.float32)
+    tables = _array(model, N_PLACES, np.uint64)
+    words, pairs, prefixes = _terms(tables, WORDS), _terms(tables, PAIRS), _terms(tables, PREFIXES)
+    pair_filter = _array(tables[FILTER], 1 << FILTER_BITS >> 3, np.uint8)
+    state_weights = _array(tables[STATES], (MOST_STATES, N_COLUMNS), np.float32)
+    vectors = _array(tables[VECTORS], (np.int64(tables[VECTORS + 1]), N_DIMENSIONS), np.int8)
+    directions = _array(tables[DIRECTIONS], (N_COLUMNS, N_DIMENSIONS), np.float32)
+    bias = _array(tables[BIAS], N_COLUMNS, np.float32)
+    caps = _array(tables[CAPS], (2, N_COLUMNS - 1), np.float32)
     for text in range(len(rows)):
         start, end = ends[text], ends[text + 1]
         space = _room(room, end - start)
@@ -461,14 +462,14 @@ def score(
         n_words, n_signs = cut(text_bytes, start, end, space.words)
         for word in range(n_words):
             _fetch_row(space.words[word, KEY], words)
-            _fetch(tables[6] + (space.words[word, PAIR_KEY] >> _TO_FILTER >> _THREE))
+            _fetch(tables[FILTER] + (space.words[word, PAIR_KEY] >> _TO_FILTER >> _THREE))
         n_pairs = _choose_pairs(n_words, pair_filter, pairs, space.words)
         n_known, n_vectors = _sum_words(
             text_bytes, end, n_words, words, prefixes, state_weights, space
         )
         n_vectors = min(n_vectors, MOST_VECTORS)
         for vector in range(n_vectors):
-            _fetch(tables[10] + (space.words[vector, CHOSEN] - _ONE) * np.uint64(N_DIMENSIONS))
+            _fetch(tables[VECTORS] + (space.words[vector, CHOSEN] - _ONE) * np.uint64(N_DIMENSIONS))
         for pair in range(n_pairs):
             row = _find(space.words[space.words[pair, CANDIDATE], PAIR_KEY], pairs)
             if row >= 0:
@@ -494,8 +495,8 @@ def find(
     end = len(text_bytes)
     words = _room(room, end).words
     rows = _array(found, (len(words), N_FOUND), np.int64)
-    tables = _array(model, 2 * N_TABLES, np.uint64)
-    known, pairs, prefixes = _terms(tables, 0), _terms(tables, 1), _terms(tables, 2)
+    tables = _array(model, N_PLACES, np.uint64)
+    known, pairs, prefixes = _terms(tables, WORDS), _terms(tables, PAIRS), _terms(tables, PREFIXES)
     n_words, _ = cut(text_bytes, 0, end, words)
     for word in range(n_words):
         rows[word, 0] = _find(words[word, KEY], known)

@@ -101,22 +101,18 @@ def document(body: bytes) -> Any:
     except ValueError:
         # Python refuses to read integers of thousands of digits.
         raise ProblemError(400, "A number in it is too long.") from None
-    return _fields(found)
-
-
-class _Pairs(tuple[Any, ...]):
-    """The keys and values of an object; within another they are what strict models refuse."""
-
-    __slots__ = ()
-
-
-def _fields(found: Any) -> Any:
     if not isinstance(found, _Pairs):
         return found
     fields = dict(found)
     if len(fields) != len(found):
         raise ProblemError(400, "A key stands twice in the same object.")
     return fields
+
+
+class _Pairs(tuple[Any, ...]):
+    """The keys and values of an object; within another they are what strict models refuse."""
+
+    __slots__ = ()
 
 
 def _constant(name: str) -> NoReturn:
