@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -566,3 +567,13 @@ def test_the_datasheet_shows_the_counts_of_the_shipped_corpus(shipped: Corpus) -
 def test_agreement_is_a_dash_where_nothing_was_read_twice() -> None:
     text = summary([Paragraph("x", BAKERY, (), None, "a", None)])
     assert "| a | 1 | 0 | 0 | 0 | 0 | 1 | – |" in text
+
+
+def test_the_list_of_corrections_says_what_the_shipped_labels_are(shipped: Corpus) -> None:
+    table = (SHIPPED / "CHANGES.md").read_text("utf-8").split("| --- |", 1)[1]
+    rows = [re.findall(r"`([^`]+)`|none", row.rsplit("|", 2)[1]) for row in table.splitlines()[1:]]
+    named = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    topics = {paragraph.id: paragraph.topics for paragraph in shipped.paragraphs}
+    listed = {name: tuple(filter(None, row)) for name, row in zip(named, rows, strict=True)}
+    assert listed
+    assert listed == {name: topics[name] for name in named}
