@@ -13,12 +13,13 @@ import requests
 from click.testing import CliRunner
 from lxml import etree
 
+from service.classifier import Classifier
 from service.cli import main
 from service.config import Settings
 from service.feeds import fetch
 from service.topics import TOPICS
 from tests.service.feeds.server import FeedServer
-from tests.service.feeds.test_polling import BAD, GOOD
+from tests.service.feeds.test_polling import BAD, GOOD, tags_of_good
 from tests.service.test_serve import connect, port_of
 
 pytestmark = [
@@ -30,7 +31,11 @@ pytestmark = [
 
 
 def test_feeds_good_and_bad_are_polled_and_published_again_by_topic(
-    server: FeedServer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: FeedServer,
+    settings: Settings,
+    classifier: Classifier,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fetch, "TOTAL_SECONDS", 1)
     monkeypatch.setattr(fetch, "SILENT_TIMES", 100)  # they are all on one host here
@@ -62,10 +67,9 @@ def test_feeds_good_and_bad_are_polled_and_published_again_by_topic(
         assert re.search(line, said[server.url(path)])
 
     titles = {topic: set[str]() for topic in TOPICS}
-    for items in GOOD.values():
-        for title, topics in items.items():
-            for topic in topics:
-                titles[topic].add(re.sub("<.*?>", "", title))
+    for title, topics in tags_of_good(classifier).items():
+        for topic in topics:
+            titles[topic].add(title)
     command = [str(Path(sys.executable).parent / "geotopics"), "serve"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | environment
