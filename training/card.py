@@ -8,16 +8,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from scipy.sparse.linalg import norm
 
 from service.topics import TOPICS
+from training.corpus import Paragraph, digest
 from training.evaluate import CALIBRATION_BINS, FOLDS
 from training.export import feature_weights, term_names
-from training.fit import CalibratedTopics
+from training.fit import FEED_SHARES, CalibratedTopics
 from training.terms import STATE_TERMS, STATES
 
 TELLING_TERMS = 20
 
 
 def write_card(
-    report: Mapping[str, Any], model: CalibratedTopics, texts: Sequence[str], corpus_digest: str
+    report: Mapping[str, Any], model: CalibratedTopics, paragraphs: Sequence[Paragraph]
 ) -> str:
     """Write the card.
 
@@ -27,10 +28,8 @@ def write_card(
         What `training.evaluate.metrics` returned.
     model : CalibratedTopics
         Fitted on the corpus.
-    texts : sequence of str
-        The paragraphs of the corpus.
-    corpus_digest : str
-        What `training.corpus.digest` returned.
+    paragraphs : sequence of Paragraph
+        The corpus.
 
     Returns
     -------
@@ -46,13 +45,15 @@ def write_card(
     parts = dict(model.estimator_["features"]["parts"].transformer_list)
     return environment.get_template("card.md.jinja").render(
         report=report,
-        thresholds=dict(zip(TOPICS, model.thresholds_, strict=True)),
+        thresholds=dict(zip(TOPICS, model.calibration_.thresholds_, strict=True)),
         vectors="vectors" in parts,
         n_terms=[len(part.idf_) for part in parts["terms"].parts_],
         most_states=len(STATE_TERMS),
         n_states=len(set(STATES.values())),
-        corpus_digest=corpus_digest,
-        telling_terms=telling_terms(model, texts),
+        n_sentences=sum(len(paragraph.sentences) for paragraph in paragraphs),
+        feed_shares=dict(zip(TOPICS, FEED_SHARES, strict=True)),
+        corpus_digest=digest(paragraphs),
+        telling_terms=telling_terms(model, [paragraph.text for paragraph in paragraphs]),
         folds=FOLDS,
         bins=CALIBRATION_BINS,
     )

@@ -83,9 +83,10 @@ def evaluate(paths: tuple[Path, ...], only: bool) -> None:
     """
     paragraphs = _read(paths, only=only)
     with _progress(evaluation.FOLDS) as progress:
-        result = evaluation.held_out(
+        decided = evaluation.decide(
             model(vectors=vectors_installed()), paragraphs, progress, _cores()
         )
+    result = evaluation.held_out(paragraphs, decided)
     click.echo(_table(evaluation.metrics(result)))
     if not evaluation.leaves_files_out(paragraphs):
         click.echo(_NOT_WHOLE_FILES, err=True)

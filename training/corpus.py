@@ -8,6 +8,8 @@ What files and rows may look like is said in `training.formats`.
 - Rows that nobody answered are left out.
 - Prodigy's yes-or-no rows about one text are put together; a topic never asked about is absent.
 - A text that comes again with the same topics is counted once; with other topics, both are kept.
+- A row with ``part_of`` is a sentence out of the paragraph with that id, labelled by what it says
+  itself. It is learned from, and never counted or measured.
 """
 
 import hashlib
@@ -18,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,14 @@ SHIPPED = Path(__file__).resolve().parent / "corpus"
 MAX_CHARACTERS = 20_000  # of a text; whatever is longer is an article or a broken file
 
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")  # NUL, and surrogates that have lost their other half
+
+
+@dataclass(frozen=True, order=True)
+class Sentence:
+    """A sentence out of a paragraph, with the topics that it would carry if it stood alone."""
+
+    text: str
+    topics: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,8 @@ class Paragraph:
         The group that cross-validation keeps together: the file's name without its extension.
     agreed : bool or None
         Whether two readings gave the same topics; None where there was one.
+    sentences : tuple of Sentence
+        Those of its sentences that were labelled for themselves.
     """
 
     id: str
@@ -60,6 +73,32 @@ class Paragraph:
     primary: str | None
     file: str
     agreed: bool | None
+    sentences: tuple[Sentence, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """All sentences of some paragraphs.
+
+    Attributes
+    ----------
+    texts : ndarray of str objects, shape (n_sentences,)
+    labels : ndarray of bool, shape (n_sentences, n_topics)
+    paragraphs : ndarray of int, shape (n_sentences,)
+        Row of the paragraph that each is of.
+    """
+
+    texts: NDArray[np.object_]
+    labels: NDArray[np.bool_]
+    paragraphs: NDArray[np.int_]
+
+    def of(self, rows: NDArray[np.intp]) -> "Sentences":
+        """Take those of some of the paragraphs, given by their rows and counted anew."""
+        numbers = np.full(max([*self.paragraphs, *rows], default=-1) + 1, -1)
+        numbers[rows] = np.arange(len(rows))
+        paragraphs = numbers[self.paragraphs]
+        chosen = paragraphs >= 0
+        return Sentences(self.texts[chosen], self.labels[chosen], paragraphs[chosen])
 
 
 @dataclass(frozen=True)
@@ -68,6 +107,12 @@ class Corpus:
 
     paragraphs: tuple[Paragraph, ...]
     warnings: tuple[str, ...]
+
+
+class _Part(NamedTuple):
+    place: str
+    part_of: str
+    sentence: Sentence
 
 
 class CorpusError(GeotopicsError):
@@ -108,12 +153,15 @@ def read(paths: Sequence[Path]) -> Corpus:
     problems: list[str] = []
     warnings: list[str] = []
     paragraphs: list[Paragraph] = []
+    parts: list[_Part] = []
     ids: dict[str, str] = {}
     for path, file in _groups(_files(paths, problems)).items():
         try:
-            paragraphs += _read_file(path, file, ids, problems, warnings)
+            paragraphs += _read_file(path, file, ids, parts, problems, warnings)
         except OSError as error:
             problems.append(f"{path}: cannot be read ({error.strerror})")
+    if not problems:
+        paragraphs = _with_sentences(paragraphs, parts, problems)
     if not problems and not paragraphs:
         problems.append(
             f"no labelled paragraph in {', '.join(map(str, paths)) or 'no path at all'}"
@@ -152,9 +200,10 @@ def conflicts(paragraphs: Iterable[Paragraph]) -> list[str]:
 def digest(paragraphs: Iterable[Paragraph]) -> str:
     """Fingerprint of all that training can learn from.
 
-    Each paragraph becomes one line: the JSON array of text, topics, primary, file and agreed, in
-    ASCII and without spaces. The lines are sorted and joined by a line feed. Ids stay out, as they
-    may hold line numbers; so neither the order of files and rows nor the system matters.
+    Each paragraph becomes one line: the JSON array of text, topics, primary, file, agreed and
+    sentences, in ASCII and without spaces. The lines are sorted and joined by a line feed. Ids stay
+    out, as they may hold line numbers; so neither the order of files and rows nor the system
+    matters.
 
     Parameters
     ----------
@@ -181,8 +230,26 @@ def label_matrix(paragraphs: Sequence[Paragraph]) -> NDArray[np.bool_]:
     ndarray of bool, shape (n_paragraphs, n_topics)
         Columns in the order of `TOPICS`.
     """
-    rows = [[topic in paragraph.topics for topic in TOPICS] for paragraph in paragraphs]
-    return np.array(rows, dtype=np.bool_).reshape(len(paragraphs), len(TOPICS))
+    return _matrix([paragraph.topics for paragraph in paragraphs])
+
+
+def sentences(paragraphs: Sequence[Paragraph]) -> Sentences:
+    """Gather the sentences of paragraphs."""
+    found = [
+        (row, sentence)
+        for row, paragraph in enumerate(paragraphs)
+        for sentence in paragraph.sentences
+    ]
+    return Sentences(
+        np.array([sentence.text for _, sentence in found], dtype=object),
+        _matrix([sentence.topics for _, sentence in found]),
+        np.array([row for row, _ in found], dtype=int),
+    )
+
+
+def _matrix(topics: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    rows = [[topic in carried for topic in TOPICS] for carried in topics]
+    return np.array(rows, dtype=np.bool_).reshape(len(topics), len(TOPICS))
 
 
 def _files(paths: Sequence[Path], problems: list[str]) -> list[Path]:
@@ -232,7 +299,12 @@ def _groups(files: list[Path]) -> dict[Path, str]:
 
 
 def _read_file(
-    path: Path, file: str, ids: dict[str, str], problems: list[str], warnings: list[str]
+    path: Path,
+    file: str,
+    ids: dict[str, str],
+    parts: list[_Part],
+    problems: list[str],
+    warnings: list[str],
 ) -> list[Paragraph]:
     found: list[Paragraph] = []
     answers: dict[str, Paragraph] = {}
@@ -245,6 +317,11 @@ def _read_file(
                 skipped += 1
                 continue
             paragraph = _check(labels, file, place)
+            if labels.part_of not in (None, ""):
+                whole = _check_id(labels.part_of, file, place, called="part_of")
+                sentence = Sentence(paragraph.text, paragraph.topics)
+                parts.append(_Part(f"{path}:{place}", whole, sentence))
+                continue
             if paragraph.id in ids:
                 raise UnusableError(
                     f"the id {paragraph.id!r} stands at {ids[paragraph.id]} already"
@@ -267,6 +344,20 @@ def _read_file(
             "a topic that was not asked about counts as absent"
         )
     return [*found, *answers.values()]
+
+
+def _with_sentences(
+    paragraphs: list[Paragraph], parts: Sequence[_Part], problems: list[str]
+) -> list[Paragraph]:
+    whole = {paragraph.id: paragraph for paragraph in paragraphs}
+    found: dict[str, list[Sentence]] = {}
+    for part in parts:
+        if part.part_of not in whole:
+            problems.append(f"{part.place}: there is no paragraph with the id {part.part_of!r}")
+        elif part.sentence.text not in whole[part.part_of].text:
+            problems.append(f"{part.place}: is no part of the text of {part.part_of}")
+        found.setdefault(part.part_of, []).append(part.sentence)
+    return [replace(p, sentences=tuple(sorted(found.get(p.id, ())))) for p in paragraphs]
 
 
 def _merge(one: Paragraph, other: Paragraph) -> Paragraph:
@@ -333,12 +424,12 @@ def _check_primary(primary: object, topics: list[str]) -> str | None:
     return primary
 
 
-def _check_id(identifier: object, file: str, place: str) -> str:
+def _check_id(identifier: object, file: str, place: str, called: str = "the id") -> str:
     if identifier in (None, ""):
         return f"{file}:{place}"
     if isinstance(identifier, bool) or not isinstance(identifier, str | int):
-        raise UnusableError("the id is neither text nor a number")
+        raise UnusableError(f"{called} is neither text nor a number")
     name = str(identifier)
     if not name.isprintable():
-        raise UnusableError(f"the id {name!r} holds characters that cannot be printed")
+        raise UnusableError(f"{called} {name!r} holds characters that cannot be printed")
     return f"{file}:{name}" if name.isdecimal() else name

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import (
     average_precision_score,
@@ -17,14 +18,14 @@ from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from service.topics import TOPICS
-from training.corpus import Paragraph, label_matrix
-from training.fit import CalibratedTopics
+from training.corpus import Paragraph, Sentences, label_matrix, sentences
+from training.fit import Calibration
 
 FOLDS = 7
-LEARNING_SHARES = (0.125, 0.25, 0.5, 1.0)  # of the paragraphs outside a fold
+LEARNING_SHARES = (0.125, 0.25, 0.5, 1.0)  # of the paragraphs outside a fold; the last are all
 LEARNING_FOLDS = 3  # the curve is read for its slope, three folds show it
 CALIBRATION_BINS = 10
-STEPS = FOLDS + LEARNING_FOLDS * len(LEARNING_SHARES)  # of progress, in all
+STEPS = FOLDS + LEARNING_FOLDS * (len(LEARNING_SHARES) - 1)  # of progress, in all
 
 _SCORING = "scoring held-out folds"
 _LEARNING = "learning curve"
@@ -32,6 +33,45 @@ _LEARNING = "learning curve"
 Progress = Callable[[str, int], None]  # gets what is being done, and how many steps are done
 Labels = NDArray[np.bool_]
 Probabilities = NDArray[np.float64]
+
+
+class Data(NamedTuple):
+    """What an estimator is fitted to.
+
+    Attributes
+    ----------
+    texts : ndarray of str objects, shape (n_paragraphs,)
+    labels : ndarray of bool, shape (n_paragraphs, n_topics)
+    sentences : Sentences
+    """
+
+    texts: NDArray[np.object_]
+    labels: Labels
+    sentences: Sentences
+
+    @classmethod
+    def of(cls, paragraphs: Sequence[Paragraph]) -> Self:
+        """Take texts, labels and sentences of paragraphs."""
+        texts = np.array([paragraph.text for paragraph in paragraphs], dtype=object)
+        return cls(texts, label_matrix(paragraphs), sentences(paragraphs))
+
+    def at(self, rows: NDArray[np.intp]) -> "Data":
+        """Take some of the paragraphs, given by their rows."""
+        return Data(self.texts[rows], self.labels[rows], self.sentences.of(rows))
+
+
+class Decided(NamedTuple):
+    """What models that have not seen a paragraph's file decide on it.
+
+    Attributes
+    ----------
+    decisions : ndarray of shape (n_paragraphs, n_topics)
+    folds : list of ndarray of int
+        Rows of the paragraphs that were left out together.
+    """
+
+    decisions: NDArray[np.float64]
+    folds: list[NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
@@ -105,17 +145,22 @@ def leaves_files_out(paragraphs: Sequence[Paragraph]) -> bool:
     return all(len(set(files[members])) > FOLDS for members in classes)
 
 
-def held_out(
-    model: CalibratedTopics, paragraphs: Sequence[Paragraph], progress: Progress, jobs: int
-) -> HeldOut:
-    """Score every paragraph by a model that has not seen its file.
+def folds_of(
+    paragraphs: Sequence[Paragraph],
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Deal paragraphs into folds by their groups; rows to train on and rows to test on of each."""
+    return list(GroupKFold(FOLDS).split(paragraphs, groups=groups_of(paragraphs)))
 
-    Calibration and thresholds are fitted inside, on the training side of each fold.
+
+def decide(
+    estimator: BaseEstimator, paragraphs: Sequence[Paragraph], progress: Progress, jobs: int
+) -> Decided:
+    """Decide on every paragraph by a model that has not seen its file.
 
     Parameters
     ----------
-    model : CalibratedTopics
-        Unfitted.
+    estimator : estimator
+        Unfitted and uncalibrated, of the kind that `training.fit.model` builds.
     paragraphs : sequence of Paragraph
     progress : callable
         Called with what is being done and the number of folds done since.
@@ -124,22 +169,45 @@ def held_out(
 
     Returns
     -------
+    Decided
+    """
+    data = Data.of(paragraphs)
+    splits = folds_of(paragraphs)
+    decisions = np.empty(data.labels.shape)
+    progress(_SCORING, 0)
+    done = Parallel(jobs, return_as="generator")(
+        delayed(_decide)(estimator, data.at(train), data.texts[test]) for train, test in splits
+    )
+    for (_, test), decided in zip(splits, done, strict=True):
+        decisions[test] = decided
+        progress(_SCORING, 1)
+    return Decided(decisions, [test for _, test in splits])
+
+
+def held_out(paragraphs: Sequence[Paragraph], decided: Decided) -> HeldOut:
+    """Turn decisions into probabilities and tags by calibrations that have not seen the file.
+
+    Each fold is calibrated, and its thresholds are chosen, on the decisions on all others.
+
+    Parameters
+    ----------
+    paragraphs : sequence of Paragraph
+    decided : Decided
+        What `decide` returned for them.
+
+    Returns
+    -------
     HeldOut
     """
-    texts = np.array([paragraph.text for paragraph in paragraphs], dtype=object)
     labels = label_matrix(paragraphs)
-    groups = np.array(groups_of(paragraphs))
     probabilities = np.empty(labels.shape)
     predicted = np.empty(labels.shape, dtype=bool)
-    folds = list(GroupKFold(FOLDS).split(texts, labels, groups))
-    progress(_SCORING, 0)
-    done = Parallel(jobs, return_as="generator_unordered")(
-        delayed(_fold)(model, texts, labels, groups, train, test) for train, test in folds
-    )
-    for test, fold_probabilities, fold_predicted in done:
-        probabilities[test] = fold_probabilities
-        predicted[test] = fold_predicted
-        progress(_SCORING, 1)
+    for fold in decided.folds:
+        others = np.ones(len(labels), dtype=bool)
+        others[fold] = False
+        calibration = Calibration().fit(decided.decisions[others], labels[others])
+        probabilities[fold] = expit(calibration.logits(decided.decisions[fold]))
+        predicted[fold] = probabilities[fold] >= calibration.thresholds_
     return compare(paragraphs, probabilities, predicted)
 
 
@@ -169,7 +237,11 @@ def compare(
 
 
 def learning_curve(
-    estimator: BaseEstimator, paragraphs: Sequence[Paragraph], progress: Progress, jobs: int
+    estimator: BaseEstimator,
+    paragraphs: Sequence[Paragraph],
+    decided: Decided,
+    progress: Progress,
+    jobs: int,
 ) -> list[dict[str, float]]:
     """Measure how accuracy grows with the number of paragraphs.
 
@@ -178,6 +250,8 @@ def learning_curve(
     estimator : estimator
         Unfitted and uncalibrated; average precision needs no calibration.
     paragraphs : sequence of Paragraph
+    decided : Decided
+        What `decide` returned for the two: the end of the curve.
     progress : callable
         Called with what is being done and the number of fits done since.
     jobs : int
@@ -188,23 +262,26 @@ def learning_curve(
     list of dict
         Mean number of ``paragraphs`` and macro ``average_precision``, smallest number first.
     """
-    texts = np.array([paragraph.text for paragraph in paragraphs], dtype=object)
-    labels = label_matrix(paragraphs)
-    folds = list(GroupKFold(FOLDS).split(texts, labels, groups_of(paragraphs)))[:LEARNING_FOLDS]
+    data = Data.of(paragraphs)
+    everything = np.arange(len(data.texts))
     random = np.random.default_rng(0)
-    tasks = [
-        (share, random.permutation(train)[: int(share * len(train))], test)
-        for share in LEARNING_SHARES
-        for train, test in folds
-    ]
+    tasks = []
+    for share in LEARNING_SHARES[:-1]:
+        for fold in decided.folds[:LEARNING_FOLDS]:
+            others = random.permutation(np.setdiff1d(everything, fold))
+            tasks.append((share, others[: int(share * len(others))], fold))
     points: dict[float, list[tuple[int, float]]] = {share: [] for share in LEARNING_SHARES}
     progress(_LEARNING, 0)
     done = Parallel(jobs, return_as="generator")(
-        delayed(_learn)(estimator, texts, labels, train, test) for _, train, test in tasks
+        delayed(_decide)(estimator, data.at(train), data.texts[test]) for _, train, test in tasks
     )
-    for (share, train, _), precision in zip(tasks, done, strict=True):
+    for (share, train, test), decisions in zip(tasks, done, strict=True):
+        precision = average_precision_score(data.labels[test], decisions)
         points[share].append((len(train), precision))
         progress(_LEARNING, 1)
+    for fold in decided.folds[:LEARNING_FOLDS]:
+        precision = average_precision_score(data.labels[fold], decided.decisions[fold])
+        points[LEARNING_SHARES[-1]].append((len(everything) - len(fold), precision))
     means = [np.mean(point, axis=0) for point in points.values()]
     return [{"paragraphs": float(size), "average_precision": float(ap)} for size, ap in means]
 
@@ -261,30 +338,11 @@ def bin_of(probability: Probabilities, bins: int = CALIBRATION_BINS) -> NDArray[
     return np.asarray(np.minimum((probability * bins).astype(int), bins - 1))
 
 
-def _fold(
-    model: CalibratedTopics,
-    texts: NDArray[np.object_],
-    labels: Labels,
-    groups: NDArray[np.str_],
-    train: NDArray[np.intp],
-    test: NDArray[np.intp],
-) -> tuple[NDArray[np.intp], Probabilities, Labels]:
+def _decide(
+    estimator: BaseEstimator, train: Data, texts: NDArray[np.object_]
+) -> NDArray[np.float64]:
     with threadpool_limits(1):
-        fitted = clone(model).fit(texts[train], labels[train], groups[train])
-        probabilities = fitted.predict_proba(texts[test])
-    return test, probabilities, probabilities >= fitted.thresholds_
-
-
-def _learn(
-    estimator: BaseEstimator,
-    texts: NDArray[np.object_],
-    labels: Labels,
-    train: NDArray[np.intp],
-    test: NDArray[np.intp],
-) -> float:
-    with threadpool_limits(1):
-        fitted = clone(estimator).fit(texts[train], labels[train].astype(int))
-        return float(average_precision_score(labels[test], fitted.decision_function(texts[test])))
+        return np.asarray(clone(estimator).fit(*train).decision_function(texts))
 
 
 def _metrics(result: HeldOut) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
 
 from service import machine
 from service.tables import (
@@ -22,7 +21,7 @@ from service.tables import (
 )
 from service.text import tokenise
 from training.features import STATE_WEIGHT, VECTOR_WEIGHT, weighted_glove
-from training.fit import CalibratedTopics
+from training.fit import CalibratedTopics, TermRegression
 from training.terms import STATE_TERMS, STATES, prefix_terms, word_terms
 
 Doubles = NDArray[np.float64]
@@ -75,9 +74,9 @@ def compile_tables(model: CalibratedTopics) -> Tables:
     ]
     beyond = N_DIMENSIONS - glove.shape[1]
     directions = by_dimension.T * VECTOR_WEIGHT
-    bias = np.array([column["regression"].intercept_[0] for column in _columns(model)])
+    bias = np.array([column.intercept_ for column in _columns(model)])
     bias *= _slopes(model)
-    bias[:-1] += model.intercepts_
+    bias[:-1] += model.calibration_.intercepts_
     pair_table = table(pairs, by_pair)
     return Tables(
         words=table(all_words, values, squares, numbers),
@@ -88,7 +87,7 @@ def compile_tables(model: CalibratedTopics) -> Tables:
         vectors=np.ascontiguousarray(np.pad(glove, ((0, 0), (0, beyond)))),
         directions=_floats(np.pad(directions, ((0, 0), (0, beyond)))),
         bias=_floats(bias),
-        caps=_floats(np.array([model.slopes_, model.intercepts_])),
+        caps=_floats(np.array([model.calibration_.slopes_, model.calibration_.intercepts_])),
     )
 
 
@@ -175,11 +174,11 @@ def term_names(model: CalibratedTopics) -> list[str]:
 
 def feature_weights(model: CalibratedTopics) -> Doubles:
     """Return what a feature adds to a text's sums, of shape (n_features, n_topics + 1)."""
-    weights = [column["regression"].coef_[0] * column["scale"].scale_ for column in _columns(model)]
+    weights = [column.coef_ * column.scale_ for column in _columns(model)]
     return np.asarray(np.array(weights).T * _slopes(model))
 
 
-def _columns(model: CalibratedTopics) -> list[Pipeline]:
+def _columns(model: CalibratedTopics) -> list[TermRegression]:
     """Return the fitted scale and regression of each topic, and of any topic."""
     topics = model.estimator_["topics"]
     return [*topics.topics_, topics.any_topic_]
@@ -187,7 +186,7 @@ def _columns(model: CalibratedTopics) -> list[Pipeline]:
 
 def _slopes(model: CalibratedTopics) -> Doubles:
     """Return the slope of each topic's calibration, and 1 for any topic, which has none."""
-    return np.append(model.slopes_, 1)
+    return np.append(model.calibration_.slopes_, 1)
 
 
 def _by_prefixes(words: Sequence[str], prefixes: Sequence[str], weights: Doubles) -> Doubles:

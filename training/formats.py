@@ -61,6 +61,8 @@ class Labels(NamedTuple):
         None or empty where the row has none.
     agreed : object
         Whether two readings gave the same topics; None where there was one.
+    part_of : object
+        Id of the paragraph that the text is a sentence of; None where it is a paragraph itself.
     yes_or_no : bool
         Whether the row answers for one topic only, so that others may follow about the same text.
     """
@@ -70,6 +72,7 @@ class Labels(NamedTuple):
     primary: object = ""
     id: object = None
     agreed: object = None
+    part_of: object = None
     yes_or_no: bool = False
 
 
@@ -293,7 +296,14 @@ def _prodigy(row: _Row) -> Labels | None:
 
 def _own(row: _Row) -> Labels:
     topics = _known(row["topics"])
-    return Labels(row.get("text"), topics, row.get("primary", ""), row.get("id"), row.get("agreed"))
+    return Labels(
+        row.get("text"),
+        topics,
+        row.get("primary", ""),
+        row.get("id"),
+        row.get("agreed"),
+        row.get("part_of"),
+    )
 
 
 def _doccano(row: _Row) -> Labels:

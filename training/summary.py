@@ -12,7 +12,7 @@ LONG_ABOVE = 80
 
 
 def summary(paragraphs: Sequence[Paragraph]) -> str:
-    """Describe a corpus in four tables.
+    """Describe a corpus in four tables, and its sentences in a fifth if it has any.
 
     Parameters
     ----------
@@ -24,14 +24,15 @@ def summary(paragraphs: Sequence[Paragraph]) -> str:
         Markdown without a line feed at its end. Agreement is in percent of the paragraphs that were
         read twice; a dash stands where there are none.
     """
-    return "\n\n".join(
-        [
-            _by_file(paragraphs),
-            _by_topic(paragraphs),
-            _by_combination(paragraphs),
-            _by_length(paragraphs),
-        ]
-    )
+    tables = [
+        _by_file(paragraphs),
+        _by_topic(paragraphs),
+        _by_combination(paragraphs),
+        _by_length(paragraphs),
+    ]
+    if any(paragraph.sentences for paragraph in paragraphs):
+        tables.append(_by_sentence(paragraphs))
+    return "\n\n".join(tables)
 
 
 def _by_file(paragraphs: Sequence[Paragraph]) -> str:
@@ -77,9 +78,22 @@ def _by_length(paragraphs: Sequence[Paragraph]) -> str:
     return _counted("length", rows, len(paragraphs))
 
 
-def _counted(what: str, rows: Iterable[tuple[str, int]], total: int) -> str:
+def _by_sentence(paragraphs: Sequence[Paragraph]) -> str:
+    found = Counter(
+        "those of their paragraph"
+        if sentence.topics == paragraph.topics
+        else "others"
+        if sentence.topics
+        else "none, but their paragraph some"
+        for paragraph in paragraphs
+        for sentence in paragraph.sentences
+    )
+    return _counted("topics of sentences", sorted(found.items()), found.total(), "sentences")
+
+
+def _counted(what: str, rows: Iterable[tuple[str, int]], total: int, of: str = "paragraphs") -> str:
     cells = [[name, f"{number:,}", _percent(number, total)] for name, number in rows]
-    return _table([what, "paragraphs", "share"], cells)
+    return _table([what, of, "share"], cells)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -90,28 +90,28 @@ def train(
     store.check_writable()
     vectors = vectors_installed()
     unfitted = model(vectors=vectors)
-    result = evaluate.held_out(unfitted, paragraphs, progress, jobs)
+    decided = evaluate.decide(unfitted, paragraphs, progress, jobs)
+    result = evaluate.held_out(paragraphs, decided)
     report = evaluate.metrics(result)
     report["whole_files_left_out"] = evaluate.leaves_files_out(paragraphs)
     report["learning_curve"] = evaluate.learning_curve(
-        unfitted.estimator, paragraphs, progress, jobs
+        unfitted, paragraphs, decided, progress, jobs
     )
     progress("fitting the model", 0)
     texts = [paragraph.text for paragraph in paragraphs]
-    # One thread each, so that sums are added in the same order on every machine; and how many
-    # processes there were is no part of the model.
+    # One thread, so that sums are added in the same order on every machine.
     with threadpool_limits(1):
-        fitted = (
-            unfitted.set_params(n_jobs=jobs)
-            .fit(texts, corpus.label_matrix(paragraphs), evaluate.groups_of(paragraphs))
-            .set_params(n_jobs=1)
+        fitted = CalibratedTopics(unfitted).fit(
+            texts,
+            corpus.label_matrix(paragraphs),
+            corpus.sentences(paragraphs),
+            decided.decisions,
         )
     progress("saving the model", 1)
     report["shipped_macro_f1"] = _shipped_macro_f1(fitted, result, paragraphs)
     tables = compile_tables(fitted)._asdict()
-    thresholds = dict(zip(TOPICS, fitted.thresholds_.tolist(), strict=True))
-    digest = corpus.digest(paragraphs)
-    card = write_card(report, fitted, texts, digest)
+    thresholds = dict(zip(TOPICS, fitted.calibration_.thresholds_.tolist(), strict=True))
+    card = write_card(report, fitted, paragraphs)
 
     def write_for_people(folder: Path) -> None:
         joblib.dump(fitted, folder / "pipeline.joblib")
@@ -127,7 +127,7 @@ def train(
             "thresholds": thresholds,
             "vectors": vectors,
             "paragraphs": len(paragraphs),
-            "corpus_digest": digest,
+            "corpus_digest": corpus.digest(paragraphs),
             "libraries": {"python": platform.python_version()}
             | {library: version(library) for library in LIBRARIES},
             "metrics": {name: report[name] for name in report if name != "files"},
@@ -167,7 +167,7 @@ def _shipped_macro_f1(
     if not seen.all():
         unseen = [paragraph.text for paragraph in shipped if paragraph.text not in row_of]
         probabilities[~seen] = fitted.predict_proba(unseen)
-        predicted[~seen] = probabilities[~seen] >= fitted.thresholds_
+        predicted[~seen] = probabilities[~seen] >= fitted.calibration_.thresholds_
     return float(
         evaluate.metrics(evaluate.compare(shipped, probabilities, predicted))["macro"]["f1"]
     )

@@ -51,9 +51,9 @@ class Peer:
     ----------
     name : str
     model : estimator
-        Unfitted; has what `training.fit.CalibratedTopics` has.
+        Unfitted, of the kind that `training.fit.CalibratedTopics` calibrates.
     folds : bool
-        Whether it is trained on every fold.
+        Whether it is trained on every fold, and calibrated; else it has probabilities and tags.
     jobs : int
         Number of processes that train folds.
     """
@@ -90,7 +90,7 @@ class NoPlaceError(GeotopicsError):
 
 
 @click.command()
-@click.option("--slow", is_flag=True, help="Compare with MiniLM too, which takes an hour.")
+@click.option("--slow", is_flag=True, help="Compare with MiniLM too, which takes two hours.")
 @click.option(
     "--devset",
     "folder",
@@ -136,16 +136,20 @@ def measure(
     Row
     """
     held_out = None
-    if peer.folds:
-        found = evaluate.metrics(
-            evaluate.held_out(peer.model, paragraphs, lambda _, done: bar.update(done), peer.jobs)
-        )
-        held_out = (found["micro"]["f1"], found["macro"]["average_precision"])
-    fitted = clone(peer.model).fit(
+    data = (
         [paragraph.text for paragraph in paragraphs],
         corpus.label_matrix(paragraphs),
-        evaluate.groups_of(paragraphs),
+        corpus.sentences(paragraphs),
     )
+    if peer.folds:
+        decided = evaluate.decide(
+            peer.model, paragraphs, lambda _, done: bar.update(done), peer.jobs
+        )
+        found = evaluate.metrics(evaluate.held_out(paragraphs, decided))
+        held_out = (found["micro"]["f1"], found["macro"]["average_precision"])
+        fitted = CalibratedTopics(peer.model).fit(*data, decided.decisions)
+    else:
+        fitted = clone(peer.model).fit(*data)
     bar.update(1)
     dev = _mean_score(fitted, samples) if samples else None
     speed, memory = _footprint(fitted, paragraphs, compiled=peer.name == OURS)
@@ -191,20 +195,20 @@ def _peers(*, slow: bool) -> list[Peer]:
 
     found = [
         Peer(OURS, model(vectors=vectors_installed())),
-        Peer("LinearSVC on plain TF-IDF", CalibratedTopics(estimators.linear_svc())),
-        Peer("fastText, word bigrams", CalibratedTopics(estimators.FastText())),
-        Peer("complement naive Bayes", CalibratedTopics(estimators.complement_bayes())),
+        Peer("LinearSVC on plain TF-IDF", estimators.AllTexts(estimators.linear_svc())),
+        Peer("fastText, word bigrams", estimators.AllTexts(estimators.FastText())),
+        Peer("complement naive Bayes", estimators.AllTexts(estimators.complement_bayes())),
     ]
     if slow:
         from tests.bench import minilm  # noqa: PLC0415 - needs torch, wanted for it only
 
         found += [
             # In one process, where every paragraph is embedded once.
-            Peer("MiniLM-L6, frozen", CalibratedTopics(minilm.frozen()), jobs=1),
+            Peer("MiniLM-L6, frozen", estimators.AllTexts(minilm.frozen()), jobs=1),
             # Once, on the whole corpus: in the folds it would take hours.
             Peer(
                 f"MiniLM-L6, fine-tuned {minilm.EPOCHS} epochs, thresholds {minilm.THRESHOLD}",
-                minilm.FineTuned(),
+                estimators.AllTexts(minilm.FineTuned()),
                 folds=False,
             ),
         ]
@@ -215,7 +219,7 @@ def _mean_score(fitted: Any, samples: dict[str, devset.Sample]) -> tuple[float, 
     found = []
     for sample in samples.values():
         probabilities = fitted.predict_proba(sample.texts)
-        found.append(devset.score(sample, probabilities, probabilities >= fitted.thresholds_))
+        found.append(devset.score(sample, probabilities, fitted.predict(sample.texts)))
     micro, average_precision = np.mean(found, axis=0)[:2].tolist()
     return micro, average_precision
 

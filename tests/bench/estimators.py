@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import logit
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import ComplementNB
@@ -19,9 +19,42 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import LinearSVC
 
 from service.topics import TOPICS
+from training.corpus import Sentences
 
 _NONE = "none"  # fastText skips paragraphs without a label, so they get this one
 _MARKS = re.compile(r"([.!?,:;\"'/()])")
+
+
+class AllTexts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Trains an estimator on paragraphs and sentences alike.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Multi-label classifier of texts.
+    """
+
+    def __init__(self, estimator: BaseEstimator) -> None:
+        self.estimator = estimator
+
+    def fit(self, texts: Sequence[str], y: ArrayLike, sentences: Sentences) -> Self:
+        """Train on texts and their labels of shape (n_texts, n_topics), and on sentences."""
+        labels = np.concatenate([np.asarray(y, dtype=bool), sentences.labels])
+        self.estimator_ = clone(self.estimator).fit([*texts, *sentences.texts], labels)
+        self.classes_ = np.arange(labels.shape[1])
+        return self
+
+    def decision_function(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Decisions of the estimator, of shape (n_texts, n_topics)."""
+        return np.asarray(self.estimator_.decision_function(texts))
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Probabilities by the estimator, of shape (n_texts, n_topics)."""
+        return np.asarray(self.estimator_.predict_proba(texts))
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Tags by the estimator, of shape (n_texts, n_topics)."""
+        return np.asarray(self.estimator_.predict(texts))
 
 
 def linear_svc() -> Pipeline:

@@ -60,11 +60,11 @@ class SentenceEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 class FineTuned(BaseEstimator):  # type: ignore[misc]
     """All weights of the transformer, and a linear layer over it, trained on the topics.
 
-    It has the methods of `training.fit.CalibratedTopics`, but takes the threshold 0.4 for all
-    topics, since fine-tuning on each of the folds that choose better ones takes hours.
+    It takes the threshold 0.4 for all topics, since fine-tuning on each of the folds that choose
+    better ones takes a day.
     """
 
-    def fit(self, texts: Sequence[str], y: ArrayLike, groups: object = None) -> Self:
+    def fit(self, texts: Sequence[str], y: ArrayLike) -> Self:
         """Train on texts and their labels of shape (n_texts, n_topics)."""
         labels = torch.tensor(np.asarray(y), dtype=torch.float32)
         torch.manual_seed(0)
@@ -73,7 +73,6 @@ class FineTuned(BaseEstimator):  # type: ignore[misc]
         # It ends by scaling embeddings to unit length, which would keep the logits near 0.
         encoder[-1] = torch.nn.Identity()
         self.network_ = torch.nn.Sequential(encoder, torch.nn.Linear(width, labels.shape[1]))
-        self.thresholds_ = np.full(labels.shape[1], THRESHOLD)
         lengths = torch.tensor([len(text) for text in texts])
         batches = [
             batch
@@ -100,7 +99,7 @@ class FineTuned(BaseEstimator):  # type: ignore[misc]
     def decision_function(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Logits, of shape (n_texts, n_topics)."""
         by_length = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # less padding
-        logits = np.empty((len(texts), len(self.thresholds_)))
+        logits = np.empty((len(texts), self.network_[1].out_features))
         with torch.inference_mode():
             for start in range(0, len(texts), BATCH):
                 rows = by_length[start : start + BATCH]
@@ -110,6 +109,10 @@ class FineTuned(BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Probabilities, of shape (n_texts, n_topics)."""
         return np.asarray(expit(self.decision_function(texts)))
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Labels whose probability reaches the threshold, of shape (n_texts, n_topics)."""
+        return np.asarray(self.predict_proba(texts) >= THRESHOLD)
 
     def _logits(self, texts: list[str]) -> torch.Tensor:
         encoder, head = self.network_

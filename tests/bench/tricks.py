@@ -2,26 +2,26 @@
 
 Fits the model on each fold with one thing taken away at a time, on the files left out as `make
 evaluate` does it, and prints a Markdown table that the model card includes: what the whole model is
-ahead by. F1 is the macro mean with the best threshold of each topic on those very files, which
-flatters all rows alike. The last column is about paragraphs without a topic, at those thresholds.
+ahead by. F1 is the macro mean with thresholds that are chosen on those very files, which flatters
+all rows alike. The last column is about paragraphs without a topic, at those thresholds.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.base import BaseEstimator, clone
+from scipy.special import expit
+from sklearn.base import BaseEstimator
 from sklearn.metrics import average_precision_score, f1_score
-from sklearn.model_selection import GroupKFold
-from sklearn.multiclass import OneVsRestClassifier
 
 from training import corpus, evaluate
 from training.features import vectors_installed
-from training.fit import TopicsOrNone, best_thresholds, model
+from training.fit import Calibration, TermRegression, TopicsOrNone, model
 from training.terms import STATE_TERMS
 
 Columns = dict[str, slice]  # of the feature matrix, by part
@@ -36,13 +36,19 @@ class Trick:
     name : str
     without : str or None
         The part of the features that is left out.
-    change : callable
-        Makes of the classifier of topics the one without the trick.
+    options : dict of str to object
+        Parameters of `training.fit.TermRegression` without the trick.
+    sentences : bool
+        Whether sentences are learned from.
+    capped : bool
+        Whether no topic is likelier than that there is any.
     """
 
     name: str
     without: str | None = None
-    change: Callable[[TopicsOrNone], BaseEstimator] = lambda topics: topics
+    options: dict[str, Any] = field(default_factory=dict)
+    sentences: bool = True
+    capped: bool = True
 
 
 TRICKS = (
@@ -50,36 +56,27 @@ TRICKS = (
     Trick("prefixes of four and six letters", without="prefixes"),
     Trick("how many states are named", without="states"),
     Trick("mean word vector", without="vectors"),
-    Trick(
-        "terms scaled by their naive Bayes ratio",
-        change=lambda topics: topics.set_params(estimator__scale__power=0),
-    ),
-    Trick(
-        "classes weighed alike",
-        change=lambda topics: topics.set_params(estimator__regression__class_weight=None),
-    ),
-    Trick(
-        "no topic likelier than that there is any",
-        change=lambda topics: OneVsRestClassifier(topics.estimator),
-    ),
+    Trick("terms scaled by their naive Bayes ratio", options={"power": 0.0}),
+    Trick("classes weighed alike", options={"class_weight": None}),
+    Trick("single sentences besides", sentences=False),
+    Trick("a column of its own for each paragraph", options={"own": 0.0}),
+    Trick("no topic likelier than that there is any", capped=False),
 )
 
 
 def main() -> None:
     """Print the table."""
     paragraphs = corpus.read([corpus.SHIPPED]).paragraphs
-    texts = np.array([paragraph.text for paragraph in paragraphs], dtype=object)
-    labels = corpus.label_matrix(paragraphs).astype(int)
-    groups = evaluate.groups_of(paragraphs)
+    data = evaluate.Data.of(paragraphs)
     variants = (Trick("all"), *TRICKS)
-    decisions = np.empty((len(variants), *labels.shape))
-    folds = list(GroupKFold(evaluate.FOLDS).split(texts, labels, groups))
+    decisions = np.empty((len(variants), *data.labels.shape))
+    folds = evaluate.folds_of(paragraphs)
     found = joblib.Parallel(joblib.cpu_count())(
-        joblib.delayed(_fold)(variants, texts, labels, train, test) for train, test in folds
+        joblib.delayed(_fold)(variants, data.at(train), data.texts[test]) for train, test in folds
     )
     for (_, test), fold in zip(folds, found, strict=True):
         decisions[:, test] = fold
-    whole, *others = [_measures(labels, decision) for decision in decisions]
+    whole, *others = [_measures(data.labels, decision) for decision in decisions]
     print(
         "| trick | F1 | average precision | tagged without a topic |\n| --- | ---: | ---: | ---: |"
     )
@@ -95,22 +92,27 @@ def main() -> None:
 
 
 def _fold(
-    variants: Sequence[Trick],
-    texts: NDArray[np.object_],
-    labels: NDArray[np.int_],
-    train: NDArray[np.intp],
-    test: NDArray[np.intp],
+    variants: Sequence[Trick], train: evaluate.Data, unseen: NDArray[np.object_]
 ) -> list[NDArray[np.float64]]:
-    features, topics = (step for _, step in model(vectors=vectors_installed()).estimator.steps)
-    fitted, unseen = features.fit_transform(texts[train]), features.transform(texts[test])
-    columns = _columns(features, fitted.shape[1])
+    steps = model(vectors=vectors_installed())
+    matrix, labels, owners = steps.rows(train.texts.tolist(), train.labels, train.sentences)
+    test = csr_matrix(steps["features"].transform(unseen))
+    columns = _columns(steps["features"], matrix.shape[1])
     decisions = []
     for trick in variants:
-        keep = np.ones(fitted.shape[1], dtype=bool)
+        keep = np.ones(matrix.shape[1], dtype=bool)
         if trick.without:
             keep[columns[trick.without]] = False
-        classifier = trick.change(clone(topics)).fit(csr_matrix(fitted)[:, keep], labels[train])
-        decisions.append(classifier.decision_function(csr_matrix(unseen)[:, keep]))
+        learned = slice(None if trick.sentences else len(train.texts))
+        classifier = TopicsOrNone(TermRegression(**trick.options)).fit(
+            matrix[learned][:, keep], labels[learned], owners[learned]
+        )
+        kept = test[:, keep]
+        if trick.capped:
+            decisions.append(classifier.decision_function(kept))
+        else:
+            own = [topic.decision_function(kept) for topic in classifier.topics_]
+            decisions.append(np.column_stack(own))
     return decisions
 
 
@@ -127,9 +129,10 @@ def _columns(features: BaseEstimator, n_columns: int) -> Columns:
 
 
 def _measures(
-    labels: NDArray[np.int_], decisions: NDArray[np.float64]
+    labels: evaluate.Labels, decisions: NDArray[np.float64]
 ) -> tuple[float, float, float]:
-    tags = decisions >= best_thresholds(labels, decisions)
+    calibration = Calibration().fit(decisions, labels)
+    tags = expit(calibration.logits(decisions)) >= calibration.thresholds_
     return (
         float(f1_score(labels, tags, average="macro")),
         float(average_precision_score(labels, decisions)),

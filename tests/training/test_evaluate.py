@@ -1,14 +1,18 @@
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from training.corpus import Paragraph
+from service.topics import TOPICS
+from training.corpus import Paragraph, Sentence, Sentences
 from training.evaluate import (
     FOLDS,
+    Decided,
     HeldOut,
     compare,
+    decide,
     expected_calibration_error,
     groups_of,
     held_out,
@@ -50,26 +54,46 @@ def test_a_single_file_is_dealt_into_parts() -> None:
 
 
 class _Remembering(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Gives every file that it was trained on probability 1, and 0 to what is new to it."""
+    """Decides 1 where it was trained on the text's file or on a sentence of it, else -1."""
 
-    def fit(self, texts: object, labels: object, groups: object) -> "_Remembering":
-        self.seen_ = set(np.asarray(groups))
-        self.texts_ = set(np.asarray(texts))
-        self.thresholds_ = np.full(4, 0.5)
+    def fit(self, texts: Iterable[str], labels: object, sentences: Sentences) -> "_Remembering":
+        self.seen_ = {text.split(":")[0] for text in (*texts, *sentences.texts)}
         return self
 
-    def predict_proba(self, texts: np.ndarray[tuple[int], np.dtype[np.object_]]) -> object:
-        files = [text.split(":")[0] for text in texts]
-        return np.array([[float(file in self.seen_)] * 4 for file in files])
+    def decision_function(self, texts: Iterable[str]) -> object:
+        return np.array([[1.0 if text.split(":")[0] in self.seen_ else -1.0] * 4 for text in texts])
 
 
-def test_no_paragraph_is_scored_by_a_model_that_has_seen_its_file() -> None:
-    topics = ("defense", "trade", "territorial-dispute", "diplomacy")
+def test_no_paragraph_is_decided_on_by_a_model_that_has_seen_its_file() -> None:
     paragraphs = [
-        replace(paragraph(n, f"f{n % 9}", topics[n % 4]), text=f"f{n % 9}:{n}") for n in range(144)
+        replace(
+            paragraph(n, f"f{n % 9}", *TOPICS[n % 5 : n % 5 + 1]),
+            text=f"f{n % 9}:{n}",
+            sentences=(Sentence(f"f{n % 9}:sentence", ()),),
+        )
+        for n in range(144)
     ]
-    result = held_out(_Remembering(), paragraphs, lambda _doing, _done: None, jobs=1)
-    assert not result.predicted.any()
+    decided = decide(_Remembering(), paragraphs, lambda _doing, _done: None, jobs=1)
+    assert (decided.decisions == -1).all()
+    rows = np.sort(np.concatenate(decided.folds))
+    np.testing.assert_array_equal(rows, np.arange(len(paragraphs)))
+
+
+def test_a_fold_is_calibrated_without_its_own_labels() -> None:
+    random = np.random.default_rng(0)
+    labels = random.random((400, 4)) < 0.5
+    paragraphs = [
+        paragraph(n, "a", *(topic for topic, carried in zip(TOPICS, row, strict=True) if carried))
+        for n, row in enumerate(labels)
+    ]
+    # Decisions are right in one fold and the wrong way round in the other.
+    folds = [np.arange(200), np.arange(200, 400)]
+    decisions = np.where(labels, 1.0, -1.0) + random.normal(scale=0.5, size=labels.shape)
+    decisions[folds[1]] *= -1
+    result = held_out(paragraphs, Decided(decisions, folds))
+    carried, not_carried = result.probabilities[labels], result.probabilities[~labels]
+    assert carried.mean() < 0.2
+    assert not_carried.mean() > 0.8
 
 
 def test_measures_are_those_of_the_tags() -> None:
