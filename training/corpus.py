@@ -7,7 +7,8 @@ What files and rows may look like is said in `training.formats`.
 - ``primary`` is optional: without it, the topic that the row names first is primary.
 - Rows that nobody answered are left out.
 - Prodigy's yes-or-no rows about one text are put together; a topic never asked about is absent.
-- A text that comes again with the same topics is counted once; with other topics, both are kept.
+- A text that comes again with the same topics is counted once, with the sentences of both; with
+  other topics, both are kept.
 - A row with ``part_of`` is a sentence out of the paragraph with that id, labelled by what it says
   itself. It is learned from, and never counted or measured.
 """
@@ -92,9 +93,9 @@ class Sentences:
     labels: NDArray[np.bool_]
     paragraphs: NDArray[np.int_]
 
-    def of(self, rows: NDArray[np.intp]) -> "Sentences":
+    def at(self, rows: NDArray[np.intp]) -> "Sentences":
         """Take those of some of the paragraphs, given by their rows and counted anew."""
-        numbers = np.full(max([*self.paragraphs, *rows], default=-1) + 1, -1)
+        numbers = np.full(max(self.paragraphs.max(initial=-1), rows.max(initial=-1)) + 1, -1)
         numbers[rows] = np.arange(len(rows))
         paragraphs = numbers[self.paragraphs]
         chosen = paragraphs >= 0
@@ -148,7 +149,7 @@ def read(paths: Sequence[Path]) -> Corpus:
     ------
     CorpusError
         A path or a row cannot be used, or there is no paragraph at all. Every bad row of every
-        file is listed.
+        file is listed; sentences are looked up in their paragraphs once there is none.
     """
     problems: list[str] = []
     warnings: list[str] = []
@@ -351,11 +352,15 @@ def _with_sentences(
 ) -> list[Paragraph]:
     whole = {paragraph.id: paragraph for paragraph in paragraphs}
     found: dict[str, list[Sentence]] = {}
+    places: dict[tuple[str, str], str] = {}
     for part in parts:
+        place = places.setdefault((part.part_of, part.sentence.text), part.place)
         if part.part_of not in whole:
             problems.append(f"{part.place}: there is no paragraph with the id {part.part_of!r}")
         elif part.sentence.text not in whole[part.part_of].text:
             problems.append(f"{part.place}: is no part of the text of {part.part_of}")
+        elif place != part.place:
+            problems.append(f"{part.place}: this part of {part.part_of} stands at {place} already")
         found.setdefault(part.part_of, []).append(part.sentence)
     return [replace(p, sentences=tuple(sorted(found.get(p.id, ())))) for p in paragraphs]
 
@@ -369,8 +374,13 @@ def _without_repeats(paragraphs: list[Paragraph], warnings: list[str]) -> list[P
     distinct: dict[tuple[str, tuple[str, ...]], Paragraph] = {}
     repeats: Counter[str] = Counter()
     for paragraph in paragraphs:
-        if distinct.setdefault((_key(paragraph), paragraph.topics), paragraph) is not paragraph:
+        key = (_key(paragraph), paragraph.topics)
+        if key in distinct:
             repeats[paragraph.file] += 1
+            both = {*distinct[key].sentences, *paragraph.sentences}
+            distinct[key] = replace(distinct[key], sentences=tuple(sorted(both)))
+        else:
+            distinct[key] = paragraph
     warnings += [
         f"{file}: {number:,} paragraphs repeat earlier ones with the same topics; counted once"
         for file, number in repeats.items()

@@ -16,7 +16,8 @@ table               .csv, .tsv                        a header; comma, semicolon
 A .json file is an array of rows or one row, and its rows are counted where other files count lines.
 A table names topics in one column (``topics``, ``labels`` or ``label``; several are parted by
 ``;``, ``,``, ``|`` or ``#``) or has a column of 0 and 1 for each of the four. Doccano and tables
-may call the text ``data``. Files are UTF-8, with or without a byte order mark.
+may call the text ``data``. Files are UTF-8, with or without a byte order mark. ``part_of``, in own
+rows and tables, is the id of the paragraph that the text is a sentence of.
 
 - Nobody answered Prodigy's ignored tasks and rejected choices, and Label Studio's cancelled
   annotations and tasks without any: such rows have no labels.
@@ -226,6 +227,7 @@ def _table_row(columns: list[str], cells: list[str]) -> _Row:
         "text": row.get("text", row.get("data")),
         "topics": topics,
         "primary": row.get("primary", "").strip(),
+        "part_of": row.get("part_of"),
     }
 
 

@@ -90,7 +90,7 @@ class NoPlaceError(GeotopicsError):
 
 
 @click.command()
-@click.option("--slow", is_flag=True, help="Compare with MiniLM too, which takes two hours.")
+@click.option("--slow", is_flag=True, help="Compare with MiniLM too, which takes half a day.")
 @click.option(
     "--devset",
     "folder",

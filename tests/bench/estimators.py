@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 from scipy.special import logit
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import ComplementNB
@@ -25,7 +25,7 @@ _NONE = "none"  # fastText skips paragraphs without a label, so they get this on
 _MARKS = re.compile(r"([.!?,:;\"'/()])")
 
 
-class AllTexts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class AllTexts(BaseEstimator):  # type: ignore[misc]
     """Trains an estimator on paragraphs and sentences alike.
 
     Parameters
@@ -41,7 +41,6 @@ class AllTexts(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on texts and their labels of shape (n_texts, n_topics), and on sentences."""
         labels = np.concatenate([np.asarray(y, dtype=bool), sentences.labels])
         self.estimator_ = clone(self.estimator).fit([*texts, *sentences.texts], labels)
-        self.classes_ = np.arange(labels.shape[1])
         return self
 
     def decision_function(self, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -70,7 +69,7 @@ def complement_bayes() -> Pipeline:
     return make_pipeline(TfidfVectorizer(), OneVsRestClassifier(_ComplementBayes(alpha=0.1)))
 
 
-class FastText(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class FastText(BaseEstimator):  # type: ignore[misc]
     """fastText's supervised classifier over words and pairs, with one-vs-all loss.
 
     Text is prepared, and what is not said in the comparison is set, as in fastText's tutorial on
@@ -80,7 +79,6 @@ class FastText(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, texts: Sequence[str], y: ArrayLike) -> Self:
         """Train on texts and their labels of shape (n_texts, n_topics)."""
         labels = np.asarray(y, dtype=bool)
-        self.classes_ = np.arange(labels.shape[1])
         with TemporaryDirectory() as folder:
             path = Path(folder, "train.txt")
             lines = map(_line, texts, labels)
@@ -105,10 +103,6 @@ class FastText(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         found = [dict(zip(*row, strict=True)) for row in zip(names, probabilities, strict=True)]
         rows = [[row[_label(topic)] for topic in TOPICS] for row in found]
         return np.asarray(logit(np.clip(rows, 1e-6, 1 - 1e-6)))
-
-    def predict(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Labels that are more probable than not, of shape (n_texts, n_topics)."""
-        return self.decision_function(texts) > 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Give a fitted model as bytes; fastText can only save it to a file."""

@@ -514,15 +514,64 @@ def test_sentences_go_with_their_paragraph_and_are_no_paragraphs(write: Write) -
     found = sentences([one, two])
     assert set(found.texts) == {QUOTA, BAKERY}
     assert found.paragraphs.tolist() == [1, 1]
-    assert found.of(np.array([1])).paragraphs.tolist() == [0, 0]
-    assert len(found.of(np.array([0])).texts) == 0
+    assert found.at(np.array([1])).paragraphs.tolist() == [0, 0]
+    assert len(found.at(np.array([0])).texts) == 0
     assert digest([two]) != digest([replace(two, sentences=())])
+
+
+def test_sentences_keep_their_labels_and_paragraphs_in_any_order_of_rows() -> None:
+    both = sentences(
+        [
+            Paragraph("x", QUOTA, ("trade",), "trade", "a", None, (Sentence("q", ("trade",)),)),
+            Paragraph("y", BAKERY, (), None, "a", None, (Sentence("b", ()),)),
+        ]
+    )
+    turned = both.at(np.array([1, 0]))
+    labels = {"q": [False, True, False, False], "b": [False] * 4}
+    for found, rows in ((both, {"q": 0, "b": 1}), (turned, {"q": 1, "b": 0})):
+        assert dict(zip(found.texts, found.labels.tolist(), strict=True)) == labels
+        assert dict(zip(found.texts, found.paragraphs.tolist(), strict=True)) == rows
+
+
+def test_the_order_of_sentences_does_not_matter(write: Write) -> None:
+    rows = [
+        {"id": "x", "text": f"{QUOTA} {BAKERY}", "topics": ["trade"]},
+        {"part_of": "x", "text": QUOTA, "topics": ["trade"]},
+        {"part_of": "x", "text": BAKERY, "topics": []},
+    ]
+    one, other = (read([write("a.jsonl", lines(*order))]) for order in (rows, rows[::-1]))
+    assert one == other
+
+
+def test_a_table_may_have_sentences(write: Write) -> None:
+    table = f'id,text,topics,part_of\nx,"{QUOTA} {BAKERY}",trade,\n,"{BAKERY}",,x\n'
+    [whole] = read([write("a.csv", table)]).paragraphs
+    assert whole.sentences == (Sentence(BAKERY, ()),)
+
+
+def test_a_text_that_comes_again_brings_its_sentences(write: Write) -> None:
+    row = {"text": f"{QUOTA} {BAKERY}", "topics": ["trade"]}
+    one = write("a.jsonl", lines(row | {"id": "x"}))
+    part = {"part_of": "y", "text": BAKERY, "topics": []}
+    other = write("b.jsonl", lines(row | {"id": "y"}, part))
+    for order in ([one, other], [other, one]):
+        [kept] = read(order).paragraphs
+        assert kept.sentences == (Sentence(BAKERY, ()),)
 
 
 def test_a_sentence_of_a_numbered_paragraph_names_it_by_its_number(write: Write) -> None:
     row = {"id": 7, "text": f"{QUOTA} {BAKERY}", "topics": ["trade"]}
     path = write("a.jsonl", lines(row, {"part_of": 7, "text": BAKERY, "topics": []}))
     assert read([path]).paragraphs[0].sentences == (Sentence(BAKERY, ()),)
+
+
+def test_a_sentence_that_is_labelled_twice_is_refused(write: Write) -> None:
+    row = {"id": "x", "text": QUOTA, "topics": ["trade"]}
+    parts = [{"part_of": "x", "text": QUOTA, "topics": topics} for topics in ([], ["trade"])]
+    path = write("a.jsonl", lines(row, *parts))
+    problem = f"{path}:3: this part of x stands at {path}:2 already"
+    with pytest.raises(CorpusError, match=re.escape(problem)):
+        read([path])
 
 
 @pytest.mark.parametrize(
@@ -534,7 +583,7 @@ def test_a_sentence_of_a_numbered_paragraph_names_it_by_its_number(write: Write)
         ({"part_of": "x", "text": " "}, "the text is empty"),
     ],
 )
-def test_a_sentence_of_no_paragraph_is_refused(
+def test_a_sentence_that_cannot_be_used_is_refused(
     write: Write, part: dict[str, object], problem: str
 ) -> None:
     row = {"id": "x", "text": QUOTA, "topics": ["trade"]}

@@ -3,12 +3,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 
 from service.topics import TOPICS
 from training.corpus import Paragraph, Sentence, Sentences
 from training.evaluate import (
     FOLDS,
+    LEARNING_SHARES,
+    STEPS,
     Decided,
     HeldOut,
     compare,
@@ -16,6 +18,7 @@ from training.evaluate import (
     expected_calibration_error,
     groups_of,
     held_out,
+    learning_curve,
     metrics,
 )
 from training.figures import confusion
@@ -53,30 +56,78 @@ def test_a_single_file_is_dealt_into_parts() -> None:
     assert len(set(groups)) == FOLDS + 1
 
 
-class _Remembering(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """Decides 1 where it was trained on the text's file or on a sentence of it, else -1."""
+class _Remembering(BaseEstimator):  # type: ignore[misc]
+    """Decides 1,000 where it knows the text's file or a sentence of it, else the text's number."""
 
     def fit(self, texts: Iterable[str], labels: object, sentences: Sentences) -> "_Remembering":
         self.seen_ = {text.split(":")[0] for text in (*texts, *sentences.texts)}
         return self
 
     def decision_function(self, texts: Iterable[str]) -> object:
-        return np.array([[1.0 if text.split(":")[0] in self.seen_ else -1.0] * 4 for text in texts])
+        parts = [text.split(":") for text in texts]
+        return np.array(
+            [[1000.0 if file in self.seen_ else float(number)] * 4 for file, number in parts]
+        )
+
+
+NINE_FILES = [
+    replace(
+        paragraph(n, f"f{n % 9}", *TOPICS[n % 5 : n % 5 + 1]),
+        text=f"f{n % 9}:{n}",
+        sentences=(Sentence(f"f{n % 9}:sentence", ()),),
+    )
+    for n in range(450)
+]
+
+
+def silent(_doing: str, _done: int) -> None:
+    pass
 
 
 def test_no_paragraph_is_decided_on_by_a_model_that_has_seen_its_file() -> None:
-    paragraphs = [
-        replace(
-            paragraph(n, f"f{n % 9}", *TOPICS[n % 5 : n % 5 + 1]),
-            text=f"f{n % 9}:{n}",
-            sentences=(Sentence(f"f{n % 9}:sentence", ()),),
-        )
-        for n in range(144)
-    ]
-    decided = decide(_Remembering(), paragraphs, lambda _doing, _done: None, jobs=1)
-    assert (decided.decisions == -1).all()
-    rows = np.sort(np.concatenate(decided.folds))
-    np.testing.assert_array_equal(rows, np.arange(len(paragraphs)))
+    decided = decide(_Remembering(), NINE_FILES, silent, jobs=1)
+    numbers = np.arange(len(NINE_FILES))
+    np.testing.assert_array_equal(decided.decisions, np.repeat(numbers[:, None], 4, axis=1))
+    np.testing.assert_array_equal(np.sort(np.concatenate(decided.folds)), numbers)
+
+
+class _Counting(_Remembering):
+    """Decides 1 on the texts that carry a topic, with more texts that it knows for more topics."""
+
+    def fit(self, texts: Iterable[str], labels: object, sentences: Sentences) -> "_Counting":
+        super().fit(texts, labels, sentences)
+        self.known_ = min(4, len(list(texts)) // 80)
+        return self
+
+    def decision_function(self, texts: Iterable[str]) -> object:
+        parts = [text.split(":") for text in texts]
+        assert not {file for file, _ in parts} & self.seen_
+        carried = [[int(number) % 5 == topic for topic in range(4)] for _, number in parts]
+        return np.array(carried, dtype=float) * (np.arange(4) < self.known_)
+
+
+def test_the_learning_curve_rises_with_what_is_learned_outside_the_fold() -> None:
+    decided = decide(_Counting(), NINE_FILES, silent, jobs=1)
+    points = learning_curve(_Counting(), NINE_FILES, decided, silent, jobs=1)
+    assert len(points) == len(LEARNING_SHARES)
+    precisions = [point["average_precision"] for point in points]
+    assert precisions == sorted(precisions)
+    assert precisions[0] < precisions[-1] == 1
+    assert points[0]["paragraphs"] == pytest.approx(points[-1]["paragraphs"] / 8, abs=1)
+
+
+def test_a_small_corpus_has_a_short_learning_curve() -> None:
+    few = NINE_FILES[:100]  # 20 of each class
+    decided = decide(_Counting(), few, silent, jobs=1)
+    done = 0
+
+    def count(_doing: str, more: int) -> None:
+        nonlocal done
+        done += more
+
+    points = learning_curve(_Counting(), few, decided, count, jobs=1)
+    assert len(points) == 2
+    assert done == STEPS - FOLDS
 
 
 def test_a_fold_is_calibrated_without_its_own_labels() -> None:
@@ -94,6 +145,7 @@ def test_a_fold_is_calibrated_without_its_own_labels() -> None:
     carried, not_carried = result.probabilities[labels], result.probabilities[~labels]
     assert carried.mean() < 0.2
     assert not_carried.mean() > 0.8
+    assert (result.predicted != labels).mean() > 0.8
 
 
 def test_measures_are_those_of_the_tags() -> None:

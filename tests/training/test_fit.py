@@ -26,7 +26,7 @@ def fitted() -> TopicsOrNone:
 
 
 def test_topics_are_told_apart(fitted: TopicsOrNone) -> None:
-    np.testing.assert_array_equal(fitted.predict(FEATURES), LABELS)
+    np.testing.assert_array_equal(fitted.decision_function(FEATURES) > 0, LABELS)
 
 
 def test_no_topic_is_likelier_than_that_there_is_any(fitted: TopicsOrNone) -> None:
@@ -40,16 +40,30 @@ def test_no_topic_is_likelier_than_that_there_is_any(fitted: TopicsOrNone) -> No
 
 
 def test_what_one_paragraph_repeats_weighs_less_than_what_many_paragraphs_say() -> None:
-    # The first term is in ten paragraphs, the second in one and nine of its sentences.
-    features = csr_matrix(np.repeat([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]], [10, 10, 20], axis=0))
-    labels = np.repeat([True, False], 20)
-    paragraphs = np.array([*range(10), *[10] * 10, *range(20, 40)])
+    # The first term is in ten paragraphs, the second in one and in its sentences.
+    rows = np.array([[1.0, 0, 0], [0, 0, 1], [0, 1, 0]])
+    features = csr_matrix(np.repeat(rows, [10, 20, 31], axis=0))
+    labels = np.repeat([True, False, True], [10, 20, 31])
+    paragraphs = np.array([*range(30), *[30] * 31])
     with_own, without = (
         TermRegression(own=own).fit(features, labels, paragraphs).coef_ for own in (2.0, 0.0)
     )
     assert with_own.shape == without.shape == (3,)
     many, one, _ = with_own / without
     assert one < 0.8 * many < many <= 1
+
+
+def test_a_sentence_weighs_less_than_a_paragraph() -> None:
+    rows = np.array([[1.0, 0], [0, 1]])
+    # The same texts, of which the last ten are paragraphs or sentences of the first ones.
+    features = csr_matrix(np.concatenate([np.repeat(rows, 10, axis=0), np.repeat(rows, 5, axis=0)]))
+    labels = np.concatenate([np.repeat([True, False], 10), np.repeat([True, False], 5)])
+    owners = np.concatenate([np.arange(20), np.arange(5, 15)])
+    as_paragraphs, as_sentences = (
+        TermRegression(own=0.0).fit(features, labels, numbers).coef_[0]
+        for numbers in (np.arange(30), owners)
+    )
+    assert 0 < as_sentences < as_paragraphs
 
 
 def test_a_sentence_teaches_which_part_of_its_paragraph_carries_the_topic() -> None:

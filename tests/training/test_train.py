@@ -145,6 +145,19 @@ def test_a_worse_model_is_kept_but_not_promoted_unless_forced(
     assert store.current() == worse.manifest.version
 
 
+def test_the_fewest_paragraphs_of_each_kind_are_enough(
+    paragraphs: Sequence[Paragraph], tmp_path: Path
+) -> None:
+    kinds = [*((topic,) for topic in TOPICS), ()]
+    few = [
+        found
+        for kind in kinds
+        for found in [one for one in paragraphs if one.topics == kind][:FEWEST]
+    ]
+    assert len(few) == FEWEST * len(kinds)
+    assert run(few, ModelStore(tmp_path)).promoted
+
+
 @pytest.mark.parametrize(
     ("lacks", "named"),
     [
