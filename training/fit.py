@@ -20,13 +20,15 @@ from training.features import RATIO_POWER, LogRatioScaler, features
 
 INVERSE_REGULARISATION = 15.0  # scikit-learn's C
 SENTENCE_WEIGHT = 0.3  # of a sentence beside a paragraph's 1; 0.5 does as well, 1 does worse
-# See `TermRegression`. Nothing is gained on files left out, 0.007 of average precision on the dev
-# set, with every kind of sentence labels that was tried.
+# See `TermRegression`. Next to nothing is gained on files left out, at least 0.007 of average
+# precision on the dev set, with each of the four kinds of sentence labels that were tried.
 OWN_WEIGHT = 0.6
 
 # How many items of a news feed carry each topic, in the order of `TOPICS`: about as many as in
 # those files of the corpus whose names speak of feeds, pages, the press, snippets or a mix.
 FEED_SHARES = (0.16, 0.13, 0.06, 0.18)
+
+Texts = Sequence[str] | NDArray[np.object_]
 
 
 def model(*, vectors: bool) -> "TopicPipeline":
@@ -50,7 +52,7 @@ def model(*, vectors: bool) -> "TopicPipeline":
 class TopicPipeline(Pipeline):  # type: ignore[misc]
     """Pipeline of features and a classifier of topics that learns from sentences as well."""
 
-    def fit(self, X: Sequence[str], y: ArrayLike, sentences: Sentences) -> Self:  # noqa: N803
+    def fit(self, X: Texts, y: ArrayLike, sentences: Sentences) -> Self:  # noqa: N803
         """Fit both steps.
 
         Parameters
@@ -67,7 +69,7 @@ class TopicPipeline(Pipeline):  # type: ignore[misc]
 
     def fit_features(
         self,
-        X: Sequence[str],  # noqa: N803
+        X: Texts,  # noqa: N803
         y: ArrayLike,
         sentences: Sentences,
     ) -> tuple[csr_matrix, NDArray[np.bool_], NDArray[np.int_]]:
@@ -232,7 +234,7 @@ class CalibratedTopics(BaseEstimator):  # type: ignore[misc]
 
     def fit(
         self,
-        X: Sequence[str],  # noqa: N803
+        X: Texts,  # noqa: N803
         y: ArrayLike,
         sentences: Sentences,
         decisions: NDArray[np.float64],
@@ -241,12 +243,8 @@ class CalibratedTopics(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : sequence of str
-            Paragraphs.
-        y : array-like of bool, shape (n_paragraphs, n_topics)
-            Which topics they carry.
-        sentences : Sentences
-            Of these paragraphs.
+        X, y, sentences
+            As the estimator's ``fit`` takes them.
         decisions : ndarray of shape (n_paragraphs, n_topics)
             What the estimator decides on each paragraph where it was fitted without its group.
 

@@ -98,15 +98,9 @@ def train(
         unfitted, paragraphs, decided, progress, jobs
     )
     progress("fitting the model", 0)
-    texts = [paragraph.text for paragraph in paragraphs]
     # One thread, so that sums are added in the same order on every machine.
     with threadpool_limits(1):
-        fitted = CalibratedTopics(unfitted).fit(
-            texts,
-            corpus.label_matrix(paragraphs),
-            corpus.sentences(paragraphs),
-            decided.decisions,
-        )
+        fitted = CalibratedTopics(unfitted).fit(*evaluate.Data.of(paragraphs), decided.decisions)
     progress("saving the model", 1)
     report["shipped_macro_f1"] = _shipped_macro_f1(fitted, result, paragraphs)
     tables = compile_tables(fitted)._asdict()

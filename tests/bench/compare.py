@@ -90,7 +90,7 @@ class NoPlaceError(GeotopicsError):
 
 
 @click.command()
-@click.option("--slow", is_flag=True, help="Compare with MiniLM too, which takes half a day.")
+@click.option("--slow", is_flag=True, help="Compare with MiniLM too, which takes some hours.")
 @click.option(
     "--devset",
     "folder",
@@ -136,11 +136,7 @@ def measure(
     Row
     """
     held_out = None
-    data = (
-        [paragraph.text for paragraph in paragraphs],
-        corpus.label_matrix(paragraphs),
-        corpus.sentences(paragraphs),
-    )
+    data = evaluate.Data.of(paragraphs)
     if peer.folds:
         decided = evaluate.decide(
             peer.model, paragraphs, lambda _, done: bar.update(done), peer.jobs
@@ -205,7 +201,7 @@ def _peers(*, slow: bool) -> list[Peer]:
         found += [
             # In one process, where every paragraph is embedded once.
             Peer("MiniLM-L6, frozen", estimators.AllTexts(minilm.frozen()), jobs=1),
-            # Once, on the whole corpus: in the folds it would take hours.
+            # Once, on the whole corpus: in the folds it would take a day.
             Peer(
                 f"MiniLM-L6, fine-tuned {minilm.EPOCHS} epochs, thresholds {minilm.THRESHOLD}",
                 estimators.AllTexts(minilm.FineTuned()),

@@ -95,7 +95,7 @@ def _fold(
     variants: Sequence[Trick], train: evaluate.Data, unseen: NDArray[np.object_]
 ) -> list[NDArray[np.float64]]:
     steps = model(vectors=vectors_installed())
-    matrix, labels, owners = steps.fit_features(train.texts.tolist(), train.labels, train.sentences)
+    matrix, labels, owners = steps.fit_features(*train)
     test = csr_matrix(steps["features"].transform(unseen))
     columns = _columns(steps["features"], matrix.shape[1])
     decisions = []
