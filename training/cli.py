@@ -87,7 +87,8 @@ def evaluate(paths: tuple[Path, ...], only: bool) -> None:
             model(vectors=vectors_installed()), paragraphs, progress, _cores()
         )
     result = evaluation.held_out(paragraphs, decided)
-    click.echo(_table(evaluation.metrics(result)))
+    report = evaluation.metrics(result)
+    click.echo(f"{_table(report)}\n\n{_files(report['files'])}")
     if not evaluation.leaves_files_out(paragraphs):
         click.echo(_NOT_WHOLE_FILES, err=True)
 
@@ -172,6 +173,20 @@ def _table(report: dict[str, Any]) -> str:
         cells = [_cell(scores.get(measure)) for measure in measures]
         lines.append(f"{name:20}" + "".join(f"{cell:>11}" for cell in cells))
     lines.append(f"{'primary right':20}{_cell(report['primary_accuracy']):>11}")
+    none = report["no_topic"]
+    lines.append(
+        f"{'tagged, of no topic':20}{_cell(none['tagged']):>11}{_cell(none['support']):>66}"
+    )
+    return "\n".join(lines)
+
+
+def _files(reports: dict[str, dict[str, Any]]) -> str:
+    titles = ("n", "F1", "no topic", "tagged")
+    lines = [f"{'file':32}" + "".join(f"{title:>11}" for title in titles)]
+    for name, report in reports.items():
+        none = report["no_topic"]
+        values = (report["paragraphs"], report["micro"]["f1"], none["support"], none["tagged"])
+        lines.append(f"{name:32}" + "".join(f"{_cell(value):>11}" for value in values))
     return "\n".join(lines)
 
 

@@ -61,7 +61,8 @@ class FineTuned(BaseEstimator):  # type: ignore[misc]
     """All weights of the transformer, and a linear layer over it, trained on the topics.
 
     It takes the threshold 0.4 for all topics, since fine-tuning on each of the folds that choose
-    better ones takes a day.
+    better ones takes a day. It is trained with matrix products in bfloat16 where the processor has
+    them, which takes two thirds of the time, and used in full precision.
     """
 
     def fit(self, texts: Sequence[str], y: ArrayLike) -> Self:
@@ -85,6 +86,7 @@ class FineTuned(BaseEstimator):  # type: ignore[misc]
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, rates, total_steps=len(batches), pct_start=0.1
         )
+        torch.set_float32_matmul_precision("medium")
         self.network_.train()
         for batch in tqdm(batches, desc="fine-tuning", leave=False, disable=None):
             logits = self._logits([texts[row] for row in batch.tolist()])
@@ -94,6 +96,7 @@ class FineTuned(BaseEstimator):  # type: ignore[misc]
             optimiser.step()
             schedule.step()
         self.network_.eval()
+        torch.set_float32_matmul_precision("highest")
         return self
 
     def decision_function(self, texts: Sequence[str]) -> NDArray[np.float64]:

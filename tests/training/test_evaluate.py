@@ -169,6 +169,8 @@ def test_measures_are_those_of_the_tags() -> None:
     assert report["micro"]["recall"] == pytest.approx(3 / 4)
     assert report["macro"]["f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert report["any_topic"]["precision"] == pytest.approx(3 / 4)
+    assert report["no_topic"] == {"support": 1, "tagged": 1}
+    assert report["files"]["a"]["no_topic"] == {"support": 0, "tagged": None}
     assert report["primary_accuracy"] == 1
     assert report["files"]["b"]["micro"]["precision"] == 0.5
     assert report["files"]["a"]["paragraphs"] == 2
