@@ -121,8 +121,8 @@ def measure(paths: tuple[Path, ...], version: str | None) -> None:
 def corpus(paths: tuple[Path, ...]) -> None:
     """Check and count labelled paragraphs.
 
-    Counts by file, topic, combination of topics and length. PATHS are files or folders; without
-    any, the shipped corpus is counted.
+    Counts by file, topic, combination of topics, length and sentences. PATHS are files or folders;
+    without any, the shipped corpus is counted.
 
     \b
     Example:

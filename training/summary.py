@@ -1,4 +1,4 @@
-"""Counts a corpus: by file, topic, combination of topics and length, as Markdown tables."""
+"""Counts a corpus: by file, topic, combination of topics, length and sentences, in Markdown."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from service.topics import TOPICS
 from training.corpus import Paragraph
 
-# In words, from the corpus brief: short is a headline with its summary, long a full paragraph.
+# In words: short is a headline with its summary, long a full paragraph.
 SHORT_BELOW = 30
 LONG_ABOVE = 80
 

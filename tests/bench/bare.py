@@ -15,7 +15,7 @@ _ANSWER = {
     },
     "coverage": 1.0,
     "reliable": True,
-    "model": "d679f0a9a96c",
+    "model": "0123456789ab",
 }
 
 

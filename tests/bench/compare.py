@@ -1,8 +1,9 @@
 """Compares the model with what people would use instead, on the same files and the same texts.
 
 Run with ``make compare``. Every model is measured by the cross-validation of `training.evaluate`,
-with calibration and thresholds fitted as ours are, on a folder such as `tests.bench.devset` reads
-after training on the whole corpus, and for its speed and memory by `tests.bench.footprint`.
+with calibration and thresholds fitted as ours are (save the fine-tuned transformer, which is
+trained once and has a fixed threshold), on a folder such as `tests.bench.devset` reads after
+training on the whole corpus, and for its speed and memory by `tests.bench.footprint`.
 """
 
 import json
@@ -90,7 +91,7 @@ class NoPlaceError(GeotopicsError):
 
 
 @click.command()
-@click.option("--slow", is_flag=True, help="Compare with MiniLM too, which takes some hours.")
+@click.option("--slow", is_flag=True, help="Compare with MiniLM too, which takes an hour or more.")
 @click.option(
     "--devset",
     "folder",

@@ -26,8 +26,6 @@ from service.http import create_app
 from service.store import ModelStore
 from service.topics import TOPICS
 from tests.bench.rounds import Line
-from tests.bench.table import row
-from training import corpus
 from training.corpus import Paragraph
 
 ITEMS = 200_000
@@ -121,13 +119,3 @@ def _tags(paragraphs: Sequence[Paragraph]) -> Iterator[tuple[str, str, str, str]
             "scores": {topic: 0.9 if topic in topics else 0.1 for topic in TOPICS},
         }
         yield f"{feed}/{number}", feed, TAG, json.dumps(value)
-
-
-def main() -> None:
-    """Print the lines."""
-    for line in answers(corpus.read([corpus.SHIPPED]).paragraphs, ModelStore()):
-        print(row(line))
-
-
-if __name__ == "__main__":
-    main()

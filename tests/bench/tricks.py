@@ -1,9 +1,9 @@
 """Measures what each trick gains: ``python -m tests.bench.tricks > training/tricks.md``.
 
-Fits the model on each fold with one thing taken away at a time, on the files left out as `make
-evaluate` does it, and prints a Markdown table that the model card includes: what the whole model is
-ahead by. F1 is the macro mean with thresholds that are chosen on those very files, which flatters
-all rows alike. The last column is about paragraphs without a topic, at those thresholds.
+Trains without each fold as `make evaluate` does, with one thing taken away at a time, measures on
+the fold and prints a Markdown table that the model card includes: what the whole model is ahead by.
+F1 is the macro mean with thresholds that are chosen on those very files, which flatters all rows
+alike. The last column is about paragraphs without a topic, at those thresholds.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Trick:
     sentences : bool
         Whether sentences are learned from.
     capped : bool
-        Whether no topic is likelier than that there is any.
+        Whether each topic is capped by the score for any topic.
     """
 
     name: str
@@ -57,10 +57,10 @@ TRICKS = (
     Trick("how many states are named", without="states"),
     Trick("mean word vector", without="vectors"),
     Trick("terms scaled by their naive Bayes ratio", options={"power": 0.0}),
-    Trick("classes weighed alike", options={"class_weight": None}),
+    Trick("balanced class weights", options={"class_weight": None}),
     Trick("single sentences besides", sentences=False),
     Trick("a column of its own for each paragraph", options={"own": 0.0}),
-    Trick("no topic likelier than that there is any", capped=False),
+    Trick("each topic capped by the score for any topic", capped=False),
 )
 
 
