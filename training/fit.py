@@ -300,8 +300,9 @@ class Calibration(BaseEstimator):  # type: ignore[misc]
             LogisticRegression(C=np.inf).fit(decision[:, None], label)
             for decision, label in zip(decisions.T, labels.T, strict=True)
         ]
-        self.slopes_ = np.array([sigmoid.coef_[0, 0] for sigmoid in sigmoids])
-        self.intercepts_ = np.array([sigmoid.intercept_[0] for sigmoid in sigmoids])
+        # The last digits depend on the processor; a version shall not, as it is a digest of them.
+        self.slopes_ = np.array([sigmoid.coef_[0, 0] for sigmoid in sigmoids]).round(6)
+        self.intercepts_ = np.array([sigmoid.intercept_[0] for sigmoid in sigmoids]).round(6)
         self.thresholds_ = best_thresholds(expit(self.logits(decisions)), labels)
         return self
 

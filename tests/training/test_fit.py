@@ -93,6 +93,15 @@ def test_probabilities_are_those_that_labels_have() -> None:
     np.testing.assert_allclose(calibration.intercepts_, -1, atol=0.06)
 
 
+def test_the_last_digits_of_decisions_do_not_show_in_a_calibration() -> None:
+    random = np.random.default_rng(0)
+    decisions = random.normal(scale=3, size=(2_000, 4))
+    labels = random.random(decisions.shape) < expit(0.5 * decisions - 1)
+    here, elsewhere = (Calibration().fit(decisions * scale, labels) for scale in (1, 1 + 1e-13))
+    assert (here.slopes_ == elsewhere.slopes_).all()
+    assert (here.intercepts_ == elsewhere.intercepts_).all()
+
+
 def test_a_threshold_has_the_highest_f1_among_texts_of_a_feed() -> None:
     random = np.random.default_rng(0)
     # Every other paragraph carries each topic, more than of a feed.
