@@ -175,18 +175,24 @@ def _table(report: dict[str, Any]) -> str:
     lines.append(f"{'primary right':20}{_cell(report['primary_accuracy']):>11}")
     none = report["no_topic"]
     lines.append(
-        f"{'tagged, of no topic':20}{_cell(none['tagged']):>11}{_cell(none['support']):>66}"
+        f"{'no topic, yet tagged':20}{_cell(none['tagged']):>11}{_cell(none['support']):>66}"
     )
     return "\n".join(lines)
 
 
 def _files(reports: dict[str, dict[str, Any]]) -> str:
-    titles = ("n", "F1", "no topic", "tagged")
-    lines = [f"{'file':32}" + "".join(f"{title:>11}" for title in titles)]
+    titles = ("n", "F1", "precision", "recall", "primary", "no topic", "yet tagged")
+    lines = [f"{'file':28}" + "".join(f"{title:>11}" for title in titles)]
     for name, report in reports.items():
-        none = report["no_topic"]
-        values = (report["paragraphs"], report["micro"]["f1"], none["support"], none["tagged"])
-        lines.append(f"{name:32}" + "".join(f"{_cell(value):>11}" for value in values))
+        micro, none = report["micro"], report["no_topic"]
+        values = (
+            report["paragraphs"],
+            *(micro[measure] for measure in ("f1", "precision", "recall")),
+            report["primary_accuracy"],
+            none["support"],
+            none["tagged"],
+        )
+        lines.append(f"{name:28}" + "".join(f"{_cell(value):>11}" for value in values))
     return "\n".join(lines)
 
 

@@ -62,7 +62,7 @@ class FineTuned(BaseEstimator):  # type: ignore[misc]
 
     It takes the threshold 0.4 for all topics, since fine-tuning on each of the folds that choose
     better ones takes a day. It is trained with matrix products in bfloat16 where the processor has
-    them, which takes two thirds of the time, and used in full precision.
+    them, which is faster, and used in full precision.
     """
 
     def fit(self, texts: Sequence[str], y: ArrayLike) -> Self:

@@ -100,7 +100,7 @@ def test_a_single_file_is_measured_by_paragraphs_and_the_card_says_so(
     outcome = run([replace(found, file="mine") for found in paragraphs], store)
     card = (store.folder(outcome.manifest.version) / "card.md").read_text()
     assert not outcome.manifest.metrics["whole_files_left_out"]
-    assert "does not leave whole files out" in card
+    assert "Whole files are not left out" in card
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_training(
